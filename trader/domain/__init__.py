@@ -1,0 +1,1 @@
+"""The vocabulary: frozen records and closed sets. Imports nothing of the project but its errors."""

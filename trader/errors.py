@@ -1,0 +1,60 @@
+"""Every error that this project raises on purpose.
+
+TraderError                      exit code of a command that ends on it
+├── UsageError                   2   the command line contradicts itself
+├── InputError                   66  a file is missing, unreadable or not what it must be
+│   └── BadBarError              66  one row of a bar file breaks a rule
+├── ConfigurationError           78  a setting is unknown, out of range or contradictory
+├── BundleError                  78  a model bundle is damaged, foreign or does not fit
+├── LogDamagedError              1   a decision log does not prove itself
+└── InvariantError               1   this program contradicts itself; never caught and continued
+    └── StrategyError            1   a strategy proposed what the mask forbids
+
+Foreign errors (OSError, pandas, numba) are mapped to these in the adapter that met them.
+"""
+
+
+class TraderError(Exception):
+    """An error that names what is wrong, where, and what to do; `exit_code` is the command's."""
+
+    exit_code = 1
+
+
+class UsageError(TraderError):
+    """The command line contradicts itself."""
+
+    exit_code = 2
+
+
+class InputError(TraderError):
+    """A file is missing, unreadable or not what it must be."""
+
+    exit_code = 66
+
+
+class BadBarError(InputError):
+    """One row of a bar file breaks a rule; the message names file, line, field and remedy."""
+
+
+class ConfigurationError(TraderError):
+    """A setting is unknown, out of range or contradicts another."""
+
+    exit_code = 78
+
+
+class BundleError(TraderError):
+    """A model bundle is damaged, foreign or does not fit what it should trade."""
+
+    exit_code = 78
+
+
+class LogDamagedError(TraderError):
+    """A decision log was changed, cut or reordered."""
+
+
+class InvariantError(TraderError):
+    """This program contradicts itself."""
+
+
+class StrategyError(InvariantError):
+    """A strategy proposed an action that the mask forbids."""

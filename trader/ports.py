@@ -1,0 +1,41 @@
+"""What the line needs from outside, on one page. Adapters implement these; tests use 40-line fakes."""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from trader.advisor.question import Answer, Question
+    from trader.domain.bars import Bar
+    from trader.domain.decisions import Proposal
+    from trader.domain.orders import Fill, Order
+    from trader.outlook import Outlook
+
+
+class Feed(Protocol):
+    """Closed bars in time order. Each chunk is what is known at one moment: one bar live, thousands in a replay."""
+
+    def chunks(self) -> AsyncIterator[Iterable["Bar"]]: ...
+
+
+class Strategy(Protocol):
+    """Who proposes. Sees the outlook of the bar that has just closed; must choose inside `outlook.mask`."""
+
+    def propose(self, outlook: "Outlook") -> "Proposal": ...
+
+
+class AdvisorBackend(Protocol):
+    """Answers one question; may block, and is therefore called in the advisor's own thread."""
+
+    def ask(self, question: "Question") -> "Answer": ...
+
+
+class Broker(Protocol):
+    """Takes orders without waiting; executions come back through the listener that it was built with."""
+
+    def submit(self, order: "Order") -> None: ...
+
+
+class FillListener(Protocol):
+    """Who is told of executions, inside the broker's call."""
+
+    def on_fill(self, fill: "Fill") -> None: ...
