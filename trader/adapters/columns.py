@@ -1,4 +1,4 @@
-"""Bars as columns: what file readers and the synthetic market produce, thousands at a time, before they become records."""
+"""Bars as columns: what file readers and the synthetic market produce, thousands at a time, before they are records."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
