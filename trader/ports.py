@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from trader.advisor.question import Answer, Question
     from trader.domain.bars import Bar
     from trader.domain.decisions import Proposal
-    from trader.domain.orders import Fill, Order
+    from trader.domain.orders import Fill, Order, Unfilled
     from trader.outlook import Outlook
 
 
@@ -30,12 +30,30 @@ class AdvisorBackend(Protocol):
 
 
 class Broker(Protocol):
-    """Takes orders without waiting; executions come back through the listener that it was built with."""
+    """Takes orders without waiting; what becomes of them comes back through the listener that it was built with.
+
+    The engine tells it of the market first, then the pipeline: a simulated broker fills inside these calls, a real one
+    ignores them.
+    """
 
     def submit(self, order: "Order") -> None: ...
 
+    def on_bar(self, bar: "Bar") -> None: ...
 
-class FillListener(Protocol):
-    """Who is told of executions, inside the broker's call."""
+    def on_session_end(self) -> None: ...
+
+    def on_roll(self) -> None: ...
+
+
+class OrderListener(Protocol):
+    """Who is told what became of orders, inside the broker's call."""
 
     def on_fill(self, fill: "Fill") -> None: ...
+
+    def on_unfilled(self, order_ref: str, outcome: "Unfilled") -> None: ...
+
+
+class Journal(Protocol):
+    """Takes finished records without waiting."""
+
+    def write(self, line: bytes) -> None: ...

@@ -8,7 +8,8 @@ class AccountView(Struct, frozen=True, gc=False):
 
     `position_qty` is signed; the `_ticks` are absolute prices in ticks, 0 when flat. Money is integer cents. `working`
     says that an entry or a closing order is on its way. `drawdown_cents` is peak equity minus equity;
-    `threshold_cents` is the trailing threshold; the two extremes are equity at the bar's adverse and favourable price.
+    `threshold_cents` is the trailing threshold after bar `t`; `breached` says that equity at the bar's adverse extreme
+    (`adverse_cents`) was at or below the threshold from before the bar.
     `streak` counts losses in a row and `win_rate` the last ten closed trades (0.5 with none); vetoes do not reset them.
     """
 
@@ -28,6 +29,8 @@ class AccountView(Struct, frozen=True, gc=False):
     threshold_cents: int
     session_open_cents: int
     adverse_cents: int
+    breached: bool
+    realized_cents: int
     trades_closed: int
     trades_in_session: int
     streak: int

@@ -11,6 +11,7 @@ class ExitReason(StrEnum):
     """Why a position ended, or is being ended."""
 
     STOP = "stop"
+    BREAK_EVEN = "break_even"
     TARGET = "target"
     TRAIL = "trail"
     ENTRY_BEYOND_STOP = "entry_beyond_stop"
@@ -20,13 +21,6 @@ class ExitReason(StrEnum):
     TRAILING_BREACH = "trailing_breach"
     DAILY_LOSS = "daily_loss"
     OPERATOR = "operator"
-
-
-class Leg(StrEnum):
-    """Which order of a decision's bracket an execution belongs to."""
-
-    ENTRY = "entry"
-    EXIT = "exit"
 
 
 class Bracket(Struct, frozen=True, kw_only=True, tag="bracket"):
@@ -41,12 +35,21 @@ class Bracket(Struct, frozen=True, kw_only=True, tag="bracket"):
     target_ticks: int
 
 
-class MoveStop(Struct, frozen=True, kw_only=True, tag="move_stop"):
-    """Tighten the resting stop to `stop_ticks`; never loosens."""
+class AmendCause(StrEnum):
+    """Why the resting stop and target of a position are modified."""
+
+    ANCHOR = "anchor"
+    BREAK_EVEN = "break_even"
+    TRAIL = "trail"
+
+
+class Amend(Struct, frozen=True, kw_only=True, tag="amend"):
+    """Modify the resting stop and target in place; only ANCHOR, at the entry's fill, may loosen a stop."""
 
     order_ref: str
+    cause: AmendCause
     stop_ticks: int
-    trailing: bool
+    target_ticks: int
 
 
 class Flatten(Struct, frozen=True, kw_only=True, tag="flatten"):
@@ -58,20 +61,30 @@ class Flatten(Struct, frozen=True, kw_only=True, tag="flatten"):
     reason: ExitReason
 
 
-Order = Bracket | MoveStop | Flatten
+Order = Bracket | Amend | Flatten
 
 
-class Fill(Struct, frozen=True, kw_only=True):
-    """One execution. `price_ticks` includes slippage; `optimistic_ticks` differs only on an ambiguous bar."""
+class Unfilled(StrEnum):
+    """How an order ended without a fill."""
+
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+class Fill(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One execution. `price_ticks` includes slippage; `remaining_qty` of its order is still to come.
+
+    `reason` is None on an entry. On an ambiguous bar (stop and target inside it) the stop is booked and
+    `optimistic_ticks` is the price that the target would have given; elsewhere it is None.
+    """
 
     order_ref: str
     nth: int
-    leg: Leg
     side: Side
     qty: int
+    remaining_qty: int
     price_ticks: int
     commission_cents: int
     ts_ns: int
     reason: ExitReason | None = None
-    ambiguous: bool = False
-    optimistic_ticks: int = 0
+    optimistic_ticks: int | None = None

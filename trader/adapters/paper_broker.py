@@ -1,0 +1,183 @@
+"""The simulated broker: fills orders from bars by `kernels.matching`, pessimistic inside a bar, costs always on."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from trader.domain.actions import Side
+from trader.domain.bars import Bar
+from trader.domain.instruments import Instrument
+from trader.domain.orders import Amend, AmendCause, Bracket, ExitReason, Fill, Flatten, Order, Unfilled
+from trader.errors import InvariantError
+from trader.kernels import book as k
+from trader.kernels import matching
+from trader.ports import OrderListener
+
+STOP_REASONS = {
+    AmendCause.ANCHOR: ExitReason.STOP,
+    AmendCause.BREAK_EVEN: ExitReason.BREAK_EVEN,
+    AmendCause.TRAIL: ExitReason.TRAIL,
+}
+
+
+class Faults(Struct, frozen=True, kw_only=True):
+    """Trouble to inject, by the number of the entry (1 = the run's first): rejected, or filled in portions.
+
+    A portion is filled at each following bar's open; what is left over is cancelled when the position ends.
+    """
+
+    rejected_entries: frozenset[int] = frozenset()
+    entry_portions: Mapping[int, tuple[int, ...]] = {}
+
+
+NO_FAULTS = Faults()
+
+
+class PaperBroker:
+    """One position, one bracket. Accepts inside `submit`; executes inside `on_bar`, `on_session_end`, `on_roll`."""
+
+    def __init__(
+        self, instrument: Instrument, terms: k.Terms, listener: OrderListener, faults: Faults = NO_FAULTS
+    ) -> None:
+        self._ticks_per_point = instrument.ticks_per_point
+        self._slippage = int(terms[k.SLIPPAGE])
+        self._forced_slippage = int(terms[k.FORCED_SLIPPAGE])
+        self._through = int(terms[k.TARGET_THROUGH])
+        self._commission_cents = int(terms[k.COMMISSION])
+        self._listener = listener
+        self._faults = faults
+        self._entries_seen = 0
+        self._entry: Bracket | None = None
+        self._portions: list[int] = []
+        self._qty = 0
+        self._ref = ""
+        self._stop = 0
+        self._target = 0
+        self._stop_reason = ExitReason.STOP
+        self._close: Flatten | None = None
+        self._nth: dict[str, int] = {}
+        self._last_close = 0
+        self._last_close_ns = 0
+
+    def submit(self, order: Order) -> None:
+        """Accept an order; it acts from the next bar on."""
+        match order:
+            case Bracket():
+                self._accept_entry(order)
+            case Amend():
+                self._stop = order.stop_ticks
+                self._target = order.target_ticks
+                self._stop_reason = STOP_REASONS[order.cause]
+            case Flatten():
+                self._cancel_entry()
+                if self._qty:
+                    self._close = order
+
+    def on_bar(self, bar: Bar) -> None:
+        """Match what rests against one bar: market orders at its open, then stop and target over its range."""
+        scale = self._ticks_per_point
+        if self._entry is not None or self._qty:
+            open_ = round(bar.open * scale)
+            if self._close is not None:
+                self._exit_at_market(open_, self._slippage, self._close.reason, bar.ts_open_ns)
+            elif self._entry is not None:
+                self._fill_entry(self._entry, open_, bar.ts_open_ns)
+            if self._qty:
+                self._match_range(open_, round(bar.high * scale), round(bar.low * scale), bar.ts_close_ns)
+        self._last_close = round(bar.close * scale)
+        self._last_close_ns = bar.ts_close_ns
+
+    def on_session_end(self) -> None:
+        """The market closed on an open position: booked at its last price, with twice the slippage."""
+        self._cancel_entry()
+        if self._qty:
+            self._exit_at_market(self._last_close, self._forced_slippage, ExitReason.FORCED_CLOSE, self._last_close_ns)
+
+    def on_roll(self) -> None:
+        """The next bar is of another contract: close at the old one's last price."""
+        self._cancel_entry()
+        if self._qty:
+            self._exit_at_market(self._last_close, self._slippage, ExitReason.ROLL, self._last_close_ns)
+
+    def _accept_entry(self, order: Bracket) -> None:
+        if self._entry is not None or self._qty:
+            msg = f"entry {order.order_ref} arrived while an entry or a position is open"
+            raise InvariantError(msg)
+        self._entries_seen += 1
+        if self._entries_seen in self._faults.rejected_entries:
+            self._listener.on_unfilled(order.order_ref, Unfilled.REJECTED)
+            return
+        self._entry = order
+        self._portions = list(self._faults.entry_portions.get(self._entries_seen, (order.qty,)))
+        self._ref = order.order_ref
+        self._stop = order.stop_ticks
+        self._target = order.target_ticks
+        self._stop_reason = ExitReason.STOP
+
+    def _cancel_entry(self) -> None:
+        if self._entry is not None:
+            ref = self._entry.order_ref
+            self._entry = None
+            self._listener.on_unfilled(ref, Unfilled.CANCELLED)
+
+    def _fill_entry(self, order: Bracket, open_: int, ts_ns: int) -> None:
+        qty = self._portions.pop(0)
+        remaining = sum(self._portions)
+        if not remaining:
+            self._entry = None
+        price = matching.market_price(int(order.side), open_, self._slippage)
+        beyond = matching.is_beyond(int(order.side), price, self._stop, self._target)
+        self._qty += int(order.side) * qty
+        self._report(order.side, qty, price, ts_ns, remaining_qty=remaining)
+        if beyond:
+            self._exit_at_market(open_, self._slippage, ExitReason.ENTRY_BEYOND_STOP, ts_ns)
+
+    def _match_range(self, open_: int, high: int, low: int, ts_ns: int) -> None:
+        side = 1 if self._qty > 0 else -1
+        outcome, price, optimistic = matching.exit_in_bar(
+            side, open_, high, low, self._stop, self._target, self._slippage, self._through
+        )
+        if outcome == matching.NO_EXIT:
+            return
+        reason = ExitReason.TARGET if outcome == matching.TARGET else self._stop_reason
+        self._exit(price, reason, ts_ns, optimistic if outcome == matching.AMBIGUOUS else None)
+
+    def _exit_at_market(self, open_: int, slippage: int, reason: ExitReason, ts_ns: int) -> None:
+        side = -1 if self._qty > 0 else 1
+        self._exit(matching.market_price(side, open_, slippage), reason, ts_ns, None)
+
+    def _exit(self, price: int, reason: ExitReason, ts_ns: int, optimistic: int | None) -> None:
+        side = Side.SELL if self._qty > 0 else Side.BUY
+        qty = abs(self._qty)
+        self._qty = 0
+        self._close = None
+        self._cancel_entry()
+        self._report(side, qty, price, ts_ns, reason=reason, optimistic=optimistic)
+
+    def _report(
+        self,
+        side: Side,
+        qty: int,
+        price: int,
+        ts_ns: int,
+        *,
+        remaining_qty: int = 0,
+        reason: ExitReason | None = None,
+        optimistic: int | None = None,
+    ) -> None:
+        nth = self._nth.get(self._ref, 0) + 1
+        self._nth = {self._ref: nth}
+        self._listener.on_fill(
+            Fill(
+                order_ref=self._ref,
+                nth=nth,
+                side=side,
+                qty=qty,
+                remaining_qty=remaining_qty,
+                price_ticks=int(price),
+                commission_cents=self._commission_cents * qty,
+                ts_ns=ts_ns,
+                reason=reason,
+                optimistic_ticks=None if optimistic is None else int(optimistic),
+            )
+        )
