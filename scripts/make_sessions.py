@@ -1,7 +1,7 @@
 """Make `trader/domain/sessions.csv`, the table of CME Globex equity sessions. Needs the `dev` extra.
 
-Source: pandas_market_calendars 5.5.0, `CME Globex Equity` for the futures and `NYSE` for the cash market, and the overrides
-below, each reviewed against what the exchange did or announced. Usage: python scripts/make_sessions.py [FILE]
+Source: pandas_market_calendars 5.5.0, `CME Globex Equity` for the futures and `NYSE` for the cash market, and the
+overrides below, each reviewed against what the exchange did or announced. Usage: python scripts/make_sessions.py [FILE]
 """
 
 import sys
