@@ -28,13 +28,13 @@ TERMS = (
     "range.",
     "RSI14, +DI14, -DI14, ADX14: Wilder's. ADX averages the DX of full directional averages, so it is 0 before bar 15.",
     "SMAn: mean of the last n closes. EMAn: weight 2 / (n + 1), begun with the mean of the first n closes.",
-    "Until a window is full a mean uses what there is, Wilder's averages included, and a difference over n bars reaches "
-    "back to the first bar.",
+    "Until a window is full a mean uses what there is, Wilder's averages included, and a difference over n bars "
+    "reaches back to the first bar.",
     "0/0 is the neutral value, x/0 the clip bound on the side of x; the argument of log2 is at least 2^-3.",
     "Without volume the volume features are 0 and VWAP weighs bars equally.",
-    "A 15- or 60-minute bar starts on the grid from the session's open or at a halt's end, ends on the grid, at a halt's "
-    "start or the session's close, takes the bars that open inside it, and is closed by the bar that reaches its end or "
-    "the first later one. The one in which the history begins counts only if seen from its start.",
+    "A 15- or 60-minute bar starts on the grid from the session's open or at a halt's end, ends on the grid, at a "
+    "halt's start or the session's close, takes the bars that open inside it, and is closed by the bar that reaches "
+    "its end or the first later one. The one in which the history begins counts only if seen from its start.",
     "Swing high: a high above the 5 bars before and not below the 5 after, known 5 bars later (low: the mirror).",
 )
 """What the formulas' words mean; part of the schema's hash."""
