@@ -1,0 +1,20 @@
+"""The configuration: typed, layered, checked, and hashed. The core is given values from it and never imports it."""
+
+from trader.settings.hashing import decision_hash, full_hash
+from trader.settings.keys import decision_keys, limit_keys
+from trader.settings.layers import SHIPPED_DIR
+from trader.settings.loading import Profile, load_settings, unstated_limits
+from trader.settings.schema import Settings, WindowSettings
+
+__all__ = [
+    "SHIPPED_DIR",
+    "Profile",
+    "Settings",
+    "WindowSettings",
+    "decision_hash",
+    "decision_keys",
+    "full_hash",
+    "limit_keys",
+    "load_settings",
+    "unstated_limits",
+]
