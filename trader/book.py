@@ -97,6 +97,13 @@ class Book:
         k.set_bracket(self.row, self.terms, stop_distance_ticks, target_distance_ticks)
         return int(self.row[k.STOP]), int(self.row[k.TARGET])
 
+    def rest_bracket(self, stop_ticks: int, target_ticks: int, stop_distance_ticks: int) -> None:
+        """An entry is filled in part: the levels that its bracket was sent with protect what there is."""
+        self._view = None
+        k.set_bracket(self.row, self.terms, stop_distance_ticks, 0)
+        self.row[k.STOP] = stop_ticks
+        self.row[k.TARGET] = target_ticks
+
     def move_to_break_even(self) -> int:
         """Tighten the stop to the level that pays the costs; returns the stop in ticks."""
         self._view = None

@@ -151,8 +151,8 @@ class PaperBroker:
         qty = abs(self._qty)
         self._qty = 0
         self._close = None
-        self._cancel_entry()
         self._report(side, qty, price, ts_ns, reason=reason, optimistic=optimistic)
+        self._cancel_entry()
 
     def _report(
         self,

@@ -153,6 +153,7 @@ def _close_trade(book: Row) -> int:
     book[MAE] = 0
     book[MFE] = 0
     book[REALIZED] += pnl
+    book[EQUITY] = book[CASH]
     slot = OUTCOMES + book[TRADES] % WINDOW_TRADES
     book[TRADES] += 1
     book[slot] = 1 if pnl > 0 else (-1 if pnl < 0 else 0)
@@ -184,13 +185,17 @@ def win_rate(book: Row) -> float:
 
 
 @njit(cache=True)
-def mark(book: Row, terms: Terms, high: int, low: int, close: int) -> None:
+def mark(book: Row, terms: Terms, high: int, low: int, close: int) -> bool:
     """Value the account at a bar's close, its adverse extreme tested before its favourable one raises the peak.
 
-    A bar that ended the position is valued at its exit price alone: cash.
+    A bar that ended the position is valued at its exit price alone: cash. Says whether anything may have changed.
     """
     qty = book[QTY]
     cash = book[CASH]
+    if qty == 0 and book[EQUITY] == cash == book[ADVERSE] and book[THRESHOLD] < cash <= book[PEAK]:
+        changed = book[BREACHED] != 0
+        book[BREACHED] = 0
+        return changed
     adverse = cash
     favourable = cash
     equity = cash
@@ -210,6 +215,7 @@ def mark(book: Row, terms: Terms, high: int, low: int, close: int) -> None:
     book[PEAK] = max(book[PEAK], favourable)
     if int(terms[TRAILING_KIND]) == INTRADAY:
         _raise_threshold(book, terms, book[PEAK])
+    return True
 
 
 @njit(cache=True)

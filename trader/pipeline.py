@@ -1,0 +1,120 @@
+"""From a closed bar to a look: features, mask, proposal, perhaps a question. No I/O, no clock, no await."""
+
+from msgspec import Struct
+
+from trader.advisor.gate import TRIGGER_SETS, Gate
+from trader.advisor.question import Question, ask_about
+from trader.book import Book
+from trader.domain.bars import Bar
+from trader.domain.decisions import NotAsked, Proposal, Trigger
+from trader.domain.instruments import Instrument
+from trader.domain.sessions import Session
+from trader.errors import StrategyError
+from trader.kernels import line, market
+from trader.outlook import Outlook, Reading
+from trader.ports import Strategy
+
+NS_PER_MINUTE = 60_000_000_000
+
+
+class Look(Struct, frozen=True, gc=False):
+    """What the line has seen and thought at the close of bar `seq`, before any advice.
+
+    `forced` says that HOLD was the only valid action. `question` is set where the advisor is to be asked, `triggers`
+    then say why, else `not_asked` says why not. `stop_trailed` says that the trail has pulled the stop at this bar.
+    """
+
+    seq: int
+    outlook: Outlook
+    proposal: Proposal
+    forced: bool
+    triggers: tuple[Trigger, ...]
+    not_asked: NotAsked | None
+    question: Question | None
+    stop_trailed: bool
+
+
+class Pipeline:
+    """The market's state, the strategy and the gate of one run."""
+
+    def __init__(
+        self, instrument: Instrument, book: Book, strategy: Strategy, strategy_name: str, gate: Gate, *, full: bool
+    ) -> None:
+        self._instrument = instrument
+        self._book = book
+        self._row = book.row
+        self._terms = book.terms
+        self._propose = strategy.propose
+        self._strategy_name = strategy_name
+        self._gate = gate
+        self._full = full
+        self._state = market.new_state()
+        self._obs = market.new_obs()
+        self._reading = line.new_reading()
+        self._seq = -1
+
+    @property
+    def atr_ticks(self) -> float:
+        """ATR of the last bar in ticks, at least one: what stop distances are made of."""
+        return float(self._state[market.ATR])
+
+    def begin_session(self, session: Session) -> None:
+        """Enter a session, before its first bar."""
+        halt = session.halts[0] if session.halts else (0, 0)
+        market.begin_session(
+            self._state,
+            session.open_ns // NS_PER_MINUTE,
+            session.close_ns // NS_PER_MINUTE,
+            session.rth_open_ns // NS_PER_MINUTE,
+            session.rth_close_ns // NS_PER_MINUTE,
+            halt[0] // NS_PER_MINUTE,
+            halt[1] // NS_PER_MINUTE,
+        )
+
+    def roll(self, offset_points: float) -> None:
+        """Enter a new contract, before its first bar."""
+        market.roll(self._state, float(self._instrument.to_ticks(offset_points)))
+
+    def look(self, bar: Bar, session: Session, *, entries_open: bool, halted: bool) -> Look:
+        """Take a closed bar whose fills are already in the book.
+
+        StrategyError where the strategy proposes outside the mask.
+        """
+        self._seq = seq = self._seq + 1
+        volume = bar.volume
+        bits = line.observe(
+            self._state,
+            self._obs,
+            self._reading,
+            self._row,
+            self._terms,
+            bar.ts_open_ns,
+            bar.ts_close_ns,
+            bar.open,
+            bar.high,
+            bar.low,
+            bar.close,
+            volume or 0,
+            volume is not None,
+            self._full,
+            entries_open,
+        )
+        book = self._book
+        if bits & line.MARKED:
+            book.touch()
+        mask = bits & line.MASK
+        ready = bits & line.READY != 0
+        account = book.view()
+        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime = self._reading.tolist()
+        reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
+        outlook = Outlook(bar, session, self._obs, reading, mask, ready, account)
+        proposal = self._propose(outlook)
+        if not mask >> proposal.action & 1:
+            msg = f"strategy {self._strategy_name!r} proposed {proposal.action.name} at bar {seq}, outside the mask"
+            raise StrategyError(msg)
+        asked = self._gate.decide(seq, mask, proposal, account, ready=ready, halted=halted)
+        forced = mask & (mask - 1) == 0
+        if isinstance(asked, NotAsked):
+            return Look(seq, outlook, proposal, forced, (), asked, None, bits & line.TRAILED != 0)
+        question = ask_about(outlook, seq, self._instrument)
+        return Look(seq, outlook, proposal, forced, TRIGGER_SETS[asked], None, question, bits & line.TRAILED != 0)

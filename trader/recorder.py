@@ -1,0 +1,366 @@
+"""Writes what happened as lines of the decision log: records in, sealed bytes out.
+
+Sections are encoded one by one and joined, so that what did not change since the last bar (account, ids, "not asked")
+is encoded once. `trader.records` is the schema; a test decodes every kind of line with it.
+"""
+
+from hashlib import sha256
+
+import msgspec
+
+from trader.advisor.question import Answer
+from trader.chain import Chain
+from trader.clock_text import minute_text, offset_text, utc_text
+from trader.domain.account import AccountView
+from trader.domain.actions import ACTIONS
+from trader.domain.decisions import Decision, Rule
+from trader.domain.instruments import Instrument
+from trader.domain.orders import Amend, Bracket, Flatten, Order
+from trader.pipeline import Look
+from trader.records import (
+    LOG_VERSION,
+    AccountRecord,
+    BarRecord,
+    ContinueRecord,
+    EndRecord,
+    EventRecord,
+    FeaturesRecord,
+    FillRecord,
+    FusionRecord,
+    IdsRecord,
+    LimitsRecord,
+    LlmRecord,
+    OrderRecord,
+    QueryRecord,
+    RiskRecord,
+    RlRecord,
+    StartRecord,
+)
+from trader.router import BookedFill
+
+NAMES = tuple(action.name for action in ACTIONS)
+_MASKS = tuple(tuple(mask >> bit & 1 for bit in range(len(ACTIONS))) for mask in range(64))
+_encode = msgspec.json.Encoder().encode
+_EMPTY = b"[]"
+
+
+class Recorder:
+    """One run's log writer: keeps the chain, and the encoded form of what seldom changes."""
+
+    def __init__(
+        self,
+        *,
+        x: bytes,
+        ids: IdsRecord,
+        instrument: Instrument,
+        daily_limit_cents: int,
+        is_veto_enabled: bool,
+        active_names: tuple[tuple[str, ...], ...] | None = None,
+    ) -> None:
+        self.chain = Chain()
+        self._x = x
+        self._ids = _encode(ids)
+        self._points = instrument.to_points
+        self._daily_limit_cents = daily_limit_cents
+        self._is_veto_enabled = is_veto_enabled
+        self._queries: dict[object, bytes] = {}
+        self._llms: dict[object, bytes] = {}
+        self._view: AccountView | None = None
+        self._account_no = 0
+        self._account = b""
+        self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
+        self._risks: dict[tuple[str, tuple[Rule, ...], int], bytes] = {}
+        self._bar_close_ns = 0
+        self._bar_close = ("", "")
+        self._offset_s = 0
+        self._offset = ""
+
+    def start(self, record: StartRecord) -> bytes:
+        """The first line of a run."""
+        return self.chain.seal(b"start", _encode(record), self._x)
+
+    def go_on(self, previous_file: str) -> bytes:
+        """The first line of each later file."""
+        record = ContinueRecord(previous_file=previous_file, head=self.chain.head)
+        return self.chain.seal(b"continue", _encode(record), self._x)
+
+    def event(self, record: EventRecord) -> bytes:
+        """Something besides bars that replay must know."""
+        return self.chain.seal(b"e", _encode(record), self._x)
+
+    def end(self, bars: int, fills: list[BookedFill], view: AccountView, account_no: int) -> bytes:
+        """The last line of a run that was closed."""
+        record = EndRecord(
+            bars=bars,
+            lines=self.chain.lines + 1,
+            fills=tuple(self._fill(fill) for fill in fills),
+            account=self.account_record(view, account_no),
+        )
+        return self.chain.seal(b"end", _encode(record), self._x)
+
+    def line(
+        self,
+        look: Look,
+        answer: Answer | None,
+        decision: Decision,
+        verdict: tuple[str, tuple[Rule, ...], int],
+        orders: list[Order],
+        fills: list[BookedFill],
+        account_no: int,
+    ) -> bytes:
+        """The record of one bar; `verdict` is (word, rules that blocked it, bits of the rules in force)."""
+        view = look.outlook.account
+        if view is not self._view or account_no != self._account_no:
+            self._remember(view, account_no)
+        payload = b"".join(
+            (
+                b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq),
+                self._bar(look),
+                b',"features":',
+                _features(look),
+                b',"rl":',
+                _rl(look),
+                b',"query":',
+                self._query(look),
+                b',"llm":',
+                self._llm(look, answer),
+                b',"fusion":',
+                _encode(
+                    FusionRecord(
+                        method=decision.method,
+                        action=NAMES[decision.action],
+                        confidence=round(decision.confidence, 6),
+                        weight=decision.weight,
+                    )
+                ),
+                b',"risk":',
+                self._risk(verdict),
+                b',"orders":',
+                _encode([self._order(order) for order in orders]) if orders else _EMPTY,
+                b',"fills":',
+                _encode([self._fill(fill) for fill in fills]) if fills else _EMPTY,
+                b',"account":',
+                self._account,
+                b',"ids":',
+                self._ids,
+                b"}",
+            )
+        )
+        return self.chain.seal(b"c", payload, self._x)
+
+    def account_record(self, view: AccountView, account_no: int) -> AccountRecord:
+        """The account as the log states it."""
+        flat = view.position_qty == 0
+        return AccountRecord(
+            position=view.position_qty,
+            entry=None if flat else self._points(view.entry_ticks),
+            stop=None if flat else self._points(view.stop_ticks),
+            target=None if flat else self._points(view.target_ticks),
+            trailing=view.trailing,
+            balance=view.balance_cents / 100,
+            equity=view.equity_cents / 100,
+            drawdown=(view.peak_cents - view.equity_cents) / 100,
+            streak=view.streak,
+            win_rate=round(view.win_rate, 6),
+            trades=view.trades_closed,
+            account=account_no,
+        )
+
+    def _remember(self, view: AccountView, account_no: int) -> None:
+        self._view = view
+        self._account_no = account_no
+        self._account = _encode(self.account_record(view, account_no))
+        self._limits = LimitsRecord(
+            to_threshold=(view.equity_cents - view.threshold_cents) / 100,
+            to_daily_limit=(view.equity_cents - view.session_open_cents + self._daily_limit_cents) / 100,
+            trades_in_session=view.trades_in_session,
+        )
+        self._risks.clear()
+
+    def _bar(self, look: Look) -> bytes:
+        bar = look.outlook.bar
+        session = look.outlook.session
+        offset_s = session.et_offset_s
+        if offset_s != self._offset_s:
+            self._offset_s = offset_s
+            self._offset = offset_text(offset_s)
+        if bar.ts_open_ns == self._bar_close_ns:
+            open_utc, open_et = self._bar_close
+        else:
+            open_utc = utc_text(bar.ts_open_ns)
+            open_et = minute_text(bar.ts_open_ns, offset_s, self._offset)
+        close_utc = utc_text(bar.ts_close_ns)
+        close_et = minute_text(bar.ts_close_ns, offset_s, self._offset)
+        self._bar_close_ns = bar.ts_close_ns
+        self._bar_close = (close_utc, close_et)
+        return _encode(
+            BarRecord(
+                open_utc=open_utc,
+                close_utc=close_utc,
+                open_et=open_et,
+                close_et=close_et,
+                session=session.date,
+                symbol=bar.symbol,
+                o=bar.open,
+                h=bar.high,
+                l=bar.low,
+                c=bar.close,
+                v=bar.volume,
+                roll_offset=bar.roll_offset,
+            )
+        )
+
+    def _query(self, look: Look) -> bytes:
+        key = look.triggers or look.not_asked
+        known = self._queries.get(key)
+        if known is None:
+            asked = look.question is not None
+            record = QueryRecord(
+                asked=asked,
+                triggers=tuple(trigger.value for trigger in look.triggers) if asked else (),
+                skipped_because=None if look.not_asked is None else look.not_asked.value,
+            )
+            known = self._queries[key] = _encode(record)
+        return known
+
+    def _llm(self, look: Look, answer: Answer | None) -> bytes:
+        if answer is None:
+            known = self._llms.get(None)
+            if known is None:
+                known = self._llms[None] = _encode(_NO_ANSWER)
+            return known
+        advice = answer.advice
+        return _encode(
+            LlmRecord(
+                action=None if advice is None else NAMES[advice.action],
+                confidence=None if advice is None else advice.confidence,
+                raw=None if advice is None else advice.raw,
+                base_rate=None if advice is None else advice.base_rate,
+                verbal=None if advice is None else advice.verbal,
+                legal_mass=None if advice is None else advice.legal_mass,
+                reason=None if advice is None else advice.reason,
+                status=answer.status.value,
+                from_cache=answer.from_cache,
+                age_s=answer.age_s,
+                reuse=answer.reuse,
+                prompt_sha256=answer.prompt_sha256,
+                visible_from_bar=answer.visible_from_bar,
+            )
+        )
+
+    def _risk(self, verdict: tuple[str, tuple[Rule, ...], int]) -> bytes:
+        known = self._risks.get(verdict)
+        if known is None:
+            word, vetoes, active = verdict
+            record = RiskRecord(
+                verdict=word,
+                vetoes=tuple(rule.value for rule in vetoes),
+                active=tuple(rule.value for index, rule in enumerate(Rule) if active >> index & 1),
+                veto_enabled=self._is_veto_enabled,
+                limits=self._limits,
+            )
+            known = self._risks[verdict] = _encode(record)
+        return known
+
+    def _order(self, order: Order) -> OrderRecord:
+        points = self._points
+        match order:
+            case Bracket():
+                return OrderRecord(
+                    kind="bracket",
+                    ref=order.order_ref,
+                    side=order.side.name,
+                    qty=order.qty,
+                    stop=points(order.stop_ticks),
+                    target=points(order.target_ticks),
+                    reason=None,
+                )
+            case Amend():
+                return OrderRecord(
+                    kind="amend",
+                    ref=order.order_ref,
+                    side=None,
+                    qty=None,
+                    stop=points(order.stop_ticks),
+                    target=points(order.target_ticks),
+                    reason=order.cause.value,
+                )
+            case Flatten():
+                return OrderRecord(
+                    kind="flatten",
+                    ref=order.order_ref,
+                    side=order.side.name,
+                    qty=order.qty,
+                    stop=None,
+                    target=None,
+                    reason=order.reason.value,
+                )
+
+    def _fill(self, booked: BookedFill) -> FillRecord:
+        fill = booked.fill
+        points = self._points
+        ended = booked.pnl_cents is not None
+        return FillRecord(
+            ref=fill.order_ref,
+            nth=fill.nth,
+            side=fill.side.name,
+            qty=fill.qty,
+            price=points(fill.price_ticks),
+            commission=fill.commission_cents / 100,
+            ts_utc=utc_text(fill.ts_ns),
+            reason=None if fill.reason is None else fill.reason.value,
+            optimistic=None if fill.optimistic_ticks is None else points(fill.optimistic_ticks),
+            pnl=booked.pnl_cents / 100 if booked.pnl_cents is not None else None,
+            risk=booked.risk_cents / 100 if ended else None,
+        )
+
+
+def _features(look: Look) -> bytes:
+    outlook = look.outlook
+    reading = outlook.reading
+    return _encode(
+        FeaturesRecord(
+            sha256=sha256(outlook.obs.data).hexdigest(),
+            ready=outlook.ready,
+            adx=reading.adx,
+            rsi=reading.rsi,
+            atr=reading.atr,
+            vwap=reading.vwap,
+            vwap_distance=reading.vwap_distance,
+            momentum=reading.momentum,
+            sma_20=reading.sma_20,
+            sma_50=reading.sma_50,
+            regime=reading.regime,
+        )
+    )
+
+
+def _rl(look: Look) -> bytes:
+    proposal = look.proposal
+    probs = proposal.probs
+    return _encode(
+        RlRecord(
+            action=NAMES[proposal.action],
+            confidence=round(proposal.confidence, 6),
+            probs=None if probs is None else tuple([round(p, 6) for p in probs]),
+            mask=_MASKS[look.outlook.mask],
+            forced=look.forced,
+        )
+    )
+
+
+_NO_ANSWER = LlmRecord(
+    action=None,
+    confidence=None,
+    raw=None,
+    base_rate=None,
+    verbal=None,
+    legal_mass=None,
+    reason=None,
+    status="not_asked",
+    from_cache=False,
+    age_s=0,
+    reuse=0,
+    prompt_sha256=None,
+    visible_from_bar=None,
+)
