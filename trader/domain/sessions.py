@@ -5,7 +5,7 @@ The table is data (`sessions.csv`, made by `scripts/make_sessions.py`); its hash
 
 import datetime
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import cache
 from importlib import resources
 
@@ -103,6 +103,12 @@ class Calendar:
 
     def on(self, date: str) -> Session | None:
         """The session of an ISO date such as 2019-07-05; None on a day without one (weekends, holidays)."""
+        index = self.index_from(date)
+        session = self.session(index)
+        return session if session.date == datetime.date.fromisoformat(date).isoformat() else None
+
+    def index_from(self, date: str) -> int:
+        """Index of the first session on or after an ISO date."""
         try:
             day = datetime.date.fromisoformat(date)
         except ValueError:
@@ -110,9 +116,7 @@ class Calendar:
             raise InputError(msg) from None
         midnight_ns = (day.toordinal() - _EPOCH_ORDINAL) * DAY_NS
         self._require_covered(midnight_ns, midnight_ns)
-        text = day.isoformat().encode()
-        index = bisect_right(self._dates, text) - 1
-        return self.session(index) if self._dates[index] == text else None
+        return bisect_left(self._dates, day.isoformat().encode())
 
     def session_index(self, ts_ns: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index of the session of each time, shape (n,) to (n,); -1 outside every session and inside a halt."""
