@@ -45,9 +45,11 @@ def leaf_of(key: str) -> str | None:
 def nearest(key: str) -> str | None:
     """The known key that is most like `key`, by its whole name or by its last word; None where nothing is near."""
 
+    wrong = key.lower()
+
     def likeness(known: str) -> float:
-        whole = SequenceMatcher(None, key, known).ratio()
-        return max(whole, 0.95 * SequenceMatcher(None, _last(key), _last(known)).ratio() + 0.05 * whole)
+        whole = SequenceMatcher(None, wrong, known).ratio()
+        return max(whole, 0.95 * SequenceMatcher(None, _last(wrong), _last(known)).ratio() + 0.05 * whole)
 
     best = max((*marks_by_key(), *section_keys()), key=likeness)
     return best if likeness(best) >= _ALIKE else None

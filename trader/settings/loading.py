@@ -1,5 +1,6 @@
 """From the layers to one checked Settings, or one error that lists everything that is wrong and where."""
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -105,7 +106,7 @@ def _problem(details: ErrorDetails, layers: Sequence[Layer]) -> str:
     if details["type"] == "missing":
         files = ", ".join(Path(layer.name).name for layer in layers[:3])
         return f"{key} is set nowhere; it belongs in one of {files}"
-    demand = details["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    demand = re.sub(r"^\w+ should ", "must ", details["msg"].removeprefix("Value error, "))
     inside = path.removeprefix(key).lstrip(".")
     where = f" ({inside})" if inside else ""
     shown = "" if isinstance(details["input"], dict) else f" = {_shown(details['input'])}"

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from trader.settings.values import Market, Option, Share, TimeOfDay, Usd, UsdAboveZero, VetoActions, cents
+from trader.settings.values import Device, Market, Option, Share, TimeOfDay, Usd, UsdAboveZero, VetoActions, cents
 
 
 class Mark(Enum):
@@ -132,7 +132,7 @@ class ExecutionSettings(_Section):
         return self.windows.rth if self.entry_window == "rth" else self.windows.all
 
     @property
-    def commission_sidecents(self) -> int | None:
+    def commission_side_cents(self) -> int | None:
         """Cents a contract and side; None stands for the instrument's own."""
         return None if self.commission_side_usd is None else cents(self.commission_side_usd)
 
@@ -177,17 +177,17 @@ class AccountSettings(_Section):
     on_exhausted: Literal["auto", "stop", "renew"]
 
     @property
-    def start_balancecents(self) -> int:
+    def start_balance_cents(self) -> int:
         """What the account begins with."""
         return cents(self.start_balance_usd)
 
     @property
-    def trailing_limitcents(self) -> int:
+    def trailing_limit_cents(self) -> int:
         """How far equity may fall below its peak."""
         return cents(self.trailing_limit_usd)
 
     @property
-    def daily_limitcents(self) -> int:
+    def daily_limit_cents(self) -> int:
         """How far equity may fall below that of the session's open."""
         return cents(self.daily_limit_usd)
 
@@ -228,7 +228,7 @@ class LlmModelSettings(_Section):
 
     name: Annotated[str, Field(min_length=1)]
     quantization: Literal["int8", "int4", "none"]
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:[0-9]{1,2})?)$")]
+    device: Device
     max_new_tokens: Annotated[int, Field(ge=1, le=4_096)]
     temperature: Annotated[float, Field(ge=0, le=2)]
     top_p: Annotated[float, Field(gt=0, le=1)]

@@ -1,5 +1,6 @@
 """The kinds of value that a key may take, each read strictly and written back as it was. May import domain."""
 
+import re
 from collections.abc import Mapping
 from datetime import time
 from decimal import Decimal
@@ -39,6 +40,13 @@ def _time_of_day(value: object) -> time:
 def _known_market(value: str) -> str:
     if value not in INSTRUMENTS:
         msg = f"must be one of {', '.join(INSTRUMENTS)}"
+        raise ValueError(msg)
+    return value
+
+
+def _known_device(value: str) -> str:
+    if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]{1,2})?", value):
+        msg = "must be auto, cpu, mps, cuda or cuda:N"
         raise ValueError(msg)
     return value
 
@@ -92,6 +100,7 @@ def cents(amount: Decimal) -> int:
 
 
 Market = Annotated[str, AfterValidator(_known_market)]
+Device = Annotated[str, AfterValidator(_known_device)]
 Usd = Annotated[
     Decimal, BeforeValidator(_usd), Field(ge=0, le=1_000_000_000), PlainSerializer(float, float, when_used="json")
 ]
