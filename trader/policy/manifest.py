@@ -1,12 +1,13 @@
-"""What a model bundle says about itself: `manifest.json`, parsed strictly. Imports msgspec only."""
+"""What a model bundle says about itself: `manifest.json`, parsed strictly. Imports msgspec and the table."""
 
 import math
 from enum import StrEnum
 
 from msgspec import Struct
 
+from trader.observation import BASE_SIZE, FULL_SIZE, SCHEMA
+
 FORMAT = 1
-SCHEMA = "obs-v1"
 LAYERS_MAX = 8
 WIDTH_MAX = 4096
 
@@ -22,9 +23,9 @@ class Inputs(StrEnum):
         """Number of values."""
         match self:
             case Inputs.BASE:
-                return 228
+                return BASE_SIZE
             case Inputs.FULL:
-                return 261
+                return FULL_SIZE
 
 
 class Activation(StrEnum):

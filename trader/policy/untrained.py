@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from trader.observation import SCHEMA
 from trader.policy.bundle import save_bundle
-from trader.policy.manifest import FORMAT, SCHEMA, Activation, Inputs, Label, Manifest, Provenance, Span
+from trader.policy.manifest import FORMAT, Activation, Inputs, Label, Manifest, Provenance, Span
 from trader.policy.tensors import Floats, Golden, Weights, expected_shapes, reference_logits
 
 _GOLDEN_VECTORS = 4

@@ -1,0 +1,1 @@
+"""Environments, training and export: the only place that imports torch; never part of a service."""
