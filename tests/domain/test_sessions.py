@@ -174,6 +174,20 @@ def test_next_open_on_a_weekend_is_the_sunday_evening() -> None:
     assert CALENDAR.next_open(monday.open_ns - 1) is monday
 
 
+@pytest.mark.parametrize(
+    ("day", "session"),
+    [
+        ("2015-09-21", "2015-09-21"),
+        ("2019-07-06", "2019-07-08"),
+        ("2019-12-25", "2019-12-26"),
+        ("20191225", "2019-12-26"),
+    ],
+)
+def test_index_from_a_date_is_the_first_session_on_or_after(day: str, session: str) -> None:
+    """A weekend or a holiday leads to the next session, in either ISO form."""
+    assert CALENDAR.session(CALENDAR.index_from(day)).date == session
+
+
 @given(st.integers(CALENDAR.first_ns, CALENDAR.last_ns - 1))
 def test_session_index_of_any_time_agrees_with_at(ts_ns: int) -> None:
     """The vector lookup and the single one agree, but for halts, which are -1 in the vector."""
