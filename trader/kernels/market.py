@@ -510,7 +510,8 @@ def step(
     reading[READING_RSI] = np.rint((50.0 + 50.0 * rsi) * 1e6) / 1e6
     reading[READING_ATR] = np.rint(atr * tick * 1e6) / 1e6
     reading[READING_VWAP] = np.rint((base + vwap) * tick * 1e6) / 1e6
-    reading[READING_VWAP_DISTANCE] = np.rint((close - vwap) / (base + vwap) * 1e6) / 1e6
+    vwap_distance = (close - vwap) / (base + vwap) if base + vwap > 0.0 else 0.0
+    reading[READING_VWAP_DISTANCE] = np.rint(vwap_distance * 1e6) / 1e6
     reading[READING_MOMENTUM] = np.rint(move_20 * tick * 1e6) / 1e6
     reading[READING_SMA_20] = np.rint((base + sma_20) * tick * 1e6) / 1e6
     reading[READING_SMA_50] = np.rint((base + sma_50) * tick * 1e6) / 1e6
