@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from trader.advisor.counts import AdviceCounts
     from trader.advisor.question import Answer, Question
+    from trader.domain.account import AccountView
     from trader.domain.bars import Bar
     from trader.domain.decisions import Proposal
     from trader.domain.orders import Fill, Order, Unfilled
@@ -24,9 +26,35 @@ class Strategy(Protocol):
 
 
 class AdvisorBackend(Protocol):
-    """Answers one question; may block, and is therefore called in the advisor's own thread."""
+    """Answers one question: USED with advice, ERROR or INVALID. It may block, and has a thread of its own for that.
+
+    `is_instant` says that `ask` is a pure function, called in place. `identity` names everything that makes two answers
+    differ for the same question: template, model, revision, quantisation. `close` makes a call in progress return.
+    """
+
+    @property
+    def is_instant(self) -> bool: ...
+
+    @property
+    def identity(self) -> str: ...
 
     def ask(self, question: "Question") -> "Answer": ...
+
+    def close(self) -> None: ...
+
+
+class Advisor(Protocol):
+    """Answers the engine's questions, in bounded time; `late_answer` is asked on every bar without a question."""
+
+    async def answer(self, question: "Question") -> "Answer": ...
+
+    def late_answer(self, seq: int, ts_close_ns: int, mask: int, account: "AccountView") -> "Answer | None": ...
+
+    def forget(self) -> None: ...
+
+    def counts(self) -> "AdviceCounts": ...
+
+    async def close(self) -> bool: ...
 
 
 class Broker(Protocol):

@@ -1,0 +1,159 @@
+"""The last gate before the broker: checks each order again, on what it has itself let through and seen filled.
+
+No clock: the time of the check is an argument. It believes the account only for the position and its entry price.
+"""
+
+from collections import deque
+from enum import StrEnum
+
+from msgspec import Struct
+
+from trader.domain.account import AccountView
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Unfilled
+from trader.risk.limits import OrderLimits
+
+NS_PER_S = 1_000_000_000
+RATE_WINDOW_NS = 60 * NS_PER_S
+REMEMBERED_REFS = 1_000
+
+
+class Refusal(StrEnum):
+    """Why an order does not leave."""
+
+    SIZE = "size"
+    POSITION = "position"
+    MALFORMED = "malformed"
+    STALE_PRICE = "stale_price"
+    COLLAR = "collar"
+    RATE = "rate"
+    DUPLICATE = "duplicate"
+    NOT_REDUCING = "not_reducing"
+    SECOND_CLOSE = "second_close"
+    NO_POSITION = "no_position"
+    LOOSENS_STOP = "loosens_stop"
+    NOTHING_WORKING = "nothing_working"
+
+
+class LastPrice(Struct, frozen=True, gc=False):
+    """The last price seen, in ticks, and its time."""
+
+    ticks: int
+    ts_ns: int
+
+
+class OrderGate:
+    """Entries pass only within every limit. An order that reduces risk by its effect passes all of them."""
+
+    def __init__(self, limits: OrderLimits) -> None:
+        self._limits = limits
+        self._refs: deque[str] = deque(maxlen=REMEMBERED_REFS)
+        self._sent_ns: deque[int] = deque(maxlen=limits.orders_per_minute)
+        self._bracket: Bracket | None = None
+        self._entering_qty = 0
+        self._closing_qty = 0
+        self._stop_ticks: int | None = None
+        self._may_anchor = False
+
+    def check(self, order: Order, account: AccountView, last: LastPrice, now_ns: int) -> Refusal | None:
+        """None lets the order leave, and takes note of it; otherwise the first reason against it."""
+        match order:
+            case Bracket():
+                refusal = self._against_entry(order, account, last, now_ns)
+            case Amend():
+                refusal = self._against_amend(order, account)
+            case Flatten():
+                refusal = self._against_flatten(order, account)
+            case Cancel():
+                refusal = None if self._entering_qty else Refusal.NOTHING_WORKING
+        if refusal is None:
+            self._note(order, now_ns)
+        return refusal
+
+    def on_fill(self, fill: Fill) -> None:
+        """An execution: what it filled is under way no more."""
+        if fill.reason is None:
+            self._entering_qty = fill.remaining_qty
+        else:
+            self._closing_qty = max(self._closing_qty - fill.qty, 0)
+
+    def on_unfilled(self, order_ref: str, outcome: Unfilled) -> None:
+        """An order, or what was left of it, ended without a fill: the entry if it is at work, else the close."""
+        del outcome
+        if self._entering_qty and self._bracket is not None and self._bracket.order_ref == order_ref:
+            self._entering_qty = 0
+        else:
+            self._closing_qty = 0
+
+    def _against_entry(self, order: Bracket, account: AccountView, last: LastPrice, now_ns: int) -> Refusal | None:
+        limits = self._limits
+        if not 0 < order.qty <= limits.max_order_qty:
+            return Refusal.SIZE
+        if account.position_qty or self._entering_qty or order.qty > limits.max_position_qty:
+            return Refusal.POSITION
+        anchor_ticks = _anchor(order)
+        if anchor_ticks is None:
+            return Refusal.MALFORMED
+        if order.order_ref in self._refs:
+            return Refusal.DUPLICATE
+        return self._against_moment(anchor_ticks, last, now_ns)
+
+    def _against_moment(self, anchor_ticks: int, last: LastPrice, now_ns: int) -> Refusal | None:
+        limits = self._limits
+        if not 0 <= now_ns - last.ts_ns <= limits.price_age_s * NS_PER_S:
+            return Refusal.STALE_PRICE
+        if abs(anchor_ticks - last.ticks) > limits.collar_share * last.ticks:
+            return Refusal.COLLAR
+        if len(self._sent_ns) == limits.orders_per_minute and now_ns - self._sent_ns[0] < RATE_WINDOW_NS:
+            return Refusal.RATE
+        return None
+
+    def _against_amend(self, order: Amend, account: AccountView) -> Refusal | None:
+        position = account.position_qty
+        if position == 0:
+            return Refusal.NO_POSITION
+        side = 1 if position > 0 else -1
+        resting_ticks = account.stop_ticks if self._stop_ticks is None else self._stop_ticks
+        tightens = side * order.stop_ticks >= side * resting_ticks
+        return None if tightens or self._is_anchoring(order, account, side) else Refusal.LOOSENS_STOP
+
+    def _is_anchoring(self, order: Amend, account: AccountView, side: int) -> bool:
+        bracket = self._bracket
+        if order.cause is not AmendCause.ANCHOR or bracket is None or not self._may_anchor:
+            return False
+        return order.stop_ticks == account.entry_ticks - side * bracket.stop_distance_ticks
+
+    def _against_flatten(self, order: Flatten, account: AccountView) -> Refusal | None:
+        position = account.position_qty
+        if position == 0:
+            return Refusal.NO_POSITION
+        if order.qty <= 0 or (order.side > 0) == (position > 0):
+            return Refusal.NOT_REDUCING
+        if order.qty <= abs(position) - self._closing_qty:
+            return None
+        return Refusal.SECOND_CLOSE if self._closing_qty else Refusal.NOT_REDUCING
+
+    def _note(self, order: Order, now_ns: int) -> None:
+        self._sent_ns.append(now_ns)
+        match order:
+            case Bracket():
+                self._refs.append(order.order_ref)
+                self._bracket = order
+                self._entering_qty = order.qty
+                self._closing_qty = 0
+                self._stop_ticks = order.stop_ticks
+                self._may_anchor = True
+            case Amend():
+                self._stop_ticks = order.stop_ticks
+                self._may_anchor &= order.cause is not AmendCause.ANCHOR
+            case Flatten():
+                self._closing_qty += order.qty
+            case Cancel():
+                pass
+
+
+def _anchor(order: Bracket) -> int | None:
+    """The price that stop and target were laid around; None where they are not on their sides of one price."""
+    if order.stop_distance_ticks <= 0 or order.target_distance_ticks <= 0:
+        return None
+    entry_ticks = order.stop_ticks + order.side * order.stop_distance_ticks
+    return entry_ticks if order.target_ticks == entry_ticks + order.side * order.target_distance_ticks else None

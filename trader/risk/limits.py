@@ -1,0 +1,45 @@
+"""The limits that the review and the last gate enforce. No value stands here: configuration states each of them."""
+
+import math
+
+from msgspec import Struct
+
+
+class RiskLimits(Struct, frozen=True, kw_only=True):
+    """Limits of the review; money in cents, shares 0..1, `veto_masks` from `trader.risk.rules.veto_masks`."""
+
+    enable_risk_veto: bool
+    max_consecutive_losses: int
+    win_rate_window: int
+    min_win_rate_threshold: float
+    dd_buffer_threshold: float
+    trailing_limit_cents: int
+    daily_limit_cents: int
+    daily_loss_flattens: bool
+    max_trades_per_session: int
+    cooldown_after_stop_minutes: int
+    veto_reset_minutes: int
+    max_cost_share: float
+    qty: int
+    veto_masks: tuple[int, ...]
+
+
+class OrderLimits(Struct, frozen=True, kw_only=True):
+    """Limits of the last gate. The collar is a share of the last price, 0.005 for 0.5 %."""
+
+    max_order_qty: int
+    max_position_qty: int
+    collar_share: float
+    orders_per_minute: int
+    price_age_s: float
+
+
+def round_trip_cost_cents(commission_side_cents: int, slippage_ticks: int, tick_value_cents: int) -> int:
+    """Both commissions and the slippage of entry and exit, of one contract."""
+    return 2 * commission_side_cents + 2 * slippage_ticks * tick_value_cents
+
+
+def min_stop_for_cost_ticks(cost_cents: int, max_cost_share: float, tick_value_cents: int) -> int:
+    """The smallest stop distance of which `cost_cents` is not more than `max_cost_share`."""
+    # The tolerance keeps a cost of exactly the share, such as 15 of 100, from being pushed over it by 0.15's own error.
+    return math.ceil(cost_cents / (max_cost_share * tick_value_cents) - 1e-9)
