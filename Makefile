@@ -1,0 +1,52 @@
+# Thin wrappers: each target is a plain command that the README shows too. People and CI use the same ones.
+
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench bundle docs clean
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: .venv/.dev ## everything to develop with: the package, torch for training, the checkers
+
+demo: .venv/.core ## replay the embedded sample through the whole line; needs no torch
+	$(BIN)/trader backtest --bars sample
+
+test: .venv/.dev lint ## format, lint, types, layers, tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: .venv/.dev ## all checks but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.core ## the speed and size figures of this machine, as JSON
+	$(BIN)/trader bench engine --json
+
+bundle: .venv/.dev ## train and export the embedded model again (about ten minutes on two cores)
+	$(BIN)/trader train
+
+docs: .venv/.core ## write the generated pages of docs/ again
+	$(BIN)/python scripts/make_docs.py
+
+clean: ## remove what the targets made, the environment included; logs stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "no python3 found: install Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else "Python 3.11 to 3.13 is needed, this is " + sys.version.split()[0] + "; name another one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+
+# The stamps make the second run instant; pip runs again when the dependencies may have changed.
+.venv/.core: pyproject.toml | .venv/bin/python
+	$(PIP) install -e .
+	@touch $@
+
+.venv/.dev: pyproject.toml | .venv/bin/python
+	$(PIP) install -e '.[dev]'
+	@touch $@ .venv/.core

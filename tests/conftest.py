@@ -1,0 +1,23 @@
+"""What every test may ask for, and how hypothesis runs here.
+
+Kernels keep numba's own on-disk cache beside their modules: the first run compiles, the others load.
+"""
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+# Deadlines would measure the machine and the first call's compilation; `--hypothesis-seed` repeats a failure.
+hypothesis.settings.register_profile("project", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real market data beside the repository; the test is skipped where there is none."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("needs the real market data in ../shared/data, which is not part of the repository")
+    return SHARED_DATA
