@@ -147,7 +147,7 @@ def test_export_probabilities_equal_the_masked_distribution_of_the_trainer(tmp_p
 
 
 def test_export_manifest_says_what_the_checkpoint_and_the_caller_know(tmp_path):
-    """Architecture, steps, seed and hyper-parameters come from the zip without its pickles, the rest from the caller."""
+    """Architecture, steps, seed and hyper-parameters come from the zip, not its pickles; the rest from the caller."""
     model = a_model(228, net_arch={"pi": [32, 16], "vf": [8]}, activation_fn=torch.nn.ReLU)
     model.learn(32)
     manifest = export_bundle(saved(model, tmp_path / "model.zip"), tmp_path / "bundle", FACTS)
