@@ -140,14 +140,14 @@ class _Definition(Struct, frozen=True):
 
 
 _ROW = (
-    _Definition("close", "(close - previous close) / ATR14", -5, 5, 15),
+    _Definition("close", "(close - previous close) / ATR14", -5, 5, 15, settled_bars=100),
     _Definition("volume", "z-score of log1p(volume) over 60 bars, population deviation", -5, 5, 60),
-    _Definition("sma_5", "(close - SMA5) / ATR14", -5, 5, 15),
-    _Definition("sma_20", "(close - SMA20) / ATR14", -10, 10, 20),
-    _Definition("rsi", "(RSI14 - 50) / 50", -1, 1, 15),
-    _Definition("macd", "(EMA12 - EMA26) / ATR14", -5, 5, 26),
-    _Definition("momentum", "(close - close[t-10]) / (ATR14 sqrt 10)", -5, 5, 15),
-    _Definition("atr", "log2(ATR14 / mean of ATR14 over 390 bars)", -3, 3, 404),
+    _Definition("sma_5", "(close - SMA5) / ATR14", -5, 5, 15, settled_bars=100),
+    _Definition("sma_20", "(close - SMA20) / ATR14", -10, 10, 20, settled_bars=100),
+    _Definition("rsi", "(RSI14 - 50) / 50", -1, 1, 15, settled_bars=130),
+    _Definition("macd", "(EMA12 - EMA26) / ATR14", -5, 5, 26, settled_bars=120),
+    _Definition("momentum", "(close - close[t-10]) / (ATR14 sqrt 10)", -5, 5, 15, settled_bars=100),
+    _Definition("atr", "log2(ATR14 / mean of ATR14 over 390 bars)", -3, 3, 404, settled_bars=460),
     _Definition("session_sin", "sin(2 pi x fraction of the session elapsed at the bar's close)", -1, 1, 1),
     _Definition("session_cos", "cos(2 pi x fraction of the session elapsed at the bar's close)", -1, 1, 1),
     _Definition("rth_to_close", "fraction of RTH that remains at the bar's close; 0 outside RTH", 0, 1, 1),
@@ -155,9 +155,25 @@ _ROW = (
 
 _POSITION = (
     _Definition("position", "sign of the position: -1, 0, 1", -1, 1, 1),
-    _Definition("entry_distance", "(close - entry) x sign of the position / ATR14; 0 flat", -10, 10, 15),
-    _Definition("stop_distance", "distance from the close to the stop / ATR14; 0 flat, 10 without a stop", 0, 10, 15),
-    _Definition("target_distance", "distance from the close to the target / ATR14; 0 flat, 20 without", 0, 20, 15),
+    _Definition(
+        "entry_distance", "(close - entry) x sign of the position / ATR14; 0 flat", -10, 10, 15, settled_bars=100
+    ),
+    _Definition(
+        "stop_distance",
+        "distance from the close to the stop / ATR14; 0 flat, 10 without a stop",
+        0,
+        10,
+        15,
+        settled_bars=100,
+    ),
+    _Definition(
+        "target_distance",
+        "distance from the close to the target / ATR14; 0 flat, 20 without",
+        0,
+        20,
+        15,
+        settled_bars=100,
+    ),
     _Definition("bars_in_position", "bars in position / 390", 0, 1, 1),
     _Definition("can_enter", "1 if BUY and SELL are valid now", 0, 1, 1),
     _Definition("can_manage", "1 if any of MOVE_TO_BE, ENABLE_TRAIL, DISABLE_TRAIL is valid now", 0, 1, 1),
@@ -165,16 +181,16 @@ _POSITION = (
 )
 
 _MARKET = (
-    _Definition("adx_slope", "(ADX14 - ADX14[t-5]) / 25", -1, 1, 33),
+    _Definition("adx_slope", "(ADX14 - ADX14[t-5]) / 25", -1, 1, 33, settled_bars=160),
     _Definition(
         "vwap_distance",
         "(close - session VWAP of (high + low + close) / 3) / ATR14",
-        -10, 10, 15, clock=Clock.SESSION,
+        -10, 10, 15, clock=Clock.SESSION, settled_bars=100,
     ),
-    _Definition("volatility_regime", "log2(ATR14 / ATR195)", -3, 3, 196),
+    _Definition("volatility_regime", "log2(ATR14 / ATR195)", -3, 3, 196, settled_bars=1440),
     _Definition("volume_regime", "log2(mean volume of 20 bars / mean volume of 390)", -3, 3, 390),
-    _Definition("momentum_20", "(close - close[t-20]) / (ATR14 sqrt 20)", -5, 5, 21),
-    _Definition("momentum_60", "(close - close[t-60]) / (ATR14 sqrt 60)", -5, 5, 61),
+    _Definition("momentum_20", "(close - close[t-20]) / (ATR14 sqrt 20)", -5, 5, 21, settled_bars=100),
+    _Definition("momentum_60", "(close - close[t-60]) / (ATR14 sqrt 60)", -5, 5, 61, settled_bars=100),
     _Definition("efficiency_ratio", "|close - close[t-20]| / sum of the 20 absolute changes (Kaufman)", 0, 1, 21),
     _Definition(
         "spread_ratio",
@@ -185,51 +201,57 @@ _MARKET = (
     _Definition(
         "session_trend",
         "(close - session open) / (ATR14 sqrt(bars since the open, from 1))",
-        -5, 5, 15, clock=Clock.SESSION,
+        -5, 5, 15, clock=Clock.SESSION, settled_bars=100,
     ),
-    _Definition("market_regime", "sign(+DI14 - -DI14) if ADX14 > 25, else 0", -1, 1, 28),
+    _Definition("market_regime", "sign(+DI14 - -DI14) if ADX14 > 25, else 0", -1, 1, 28, settled_bars=220),
 )  # fmt: skip
 
 _TIMEFRAME = (
-    _Definition("sma50_slope", "(SMA50 - SMA50[t-10]) / ATR14", -5, 5, 60),
+    _Definition("sma50_slope", "(SMA50 - SMA50[t-10]) / ATR14", -5, 5, 60, settled_bars=110),
     _Definition("sma200_slope", "(SMA200 - SMA200[t-20]) / ATR14", -5, 5, 220),
-    _Definition("rsi_15min", "(RSI14 of closed 15-minute bars - 50) / 50", -1, 1, 1, clock=Clock.MINUTES_15),
-    _Definition("rsi_60min", "(RSI14 of closed 60-minute bars - 50) / 50", -1, 1, 1, clock=Clock.MINUTES_60),
+    _Definition(
+        "rsi_15min", "(RSI14 of closed 15-minute bars - 50) / 50", -1, 1, 1,
+        clock=Clock.MINUTES_15, settled_minutes=1720,
+    ),
+    _Definition(
+        "rsi_60min", "(RSI14 of closed 60-minute bars - 50) / 50", -1, 1, 1,
+        clock=Clock.MINUTES_60, settled_minutes=6300,
+    ),
     _Definition("volume_ratio_5", "log2(volume / mean volume of the 5 bars before)", -3, 3, 6),
     _Definition("volume_ratio_20", "log2(volume / mean volume of the 20 bars before)", -3, 3, 21),
     _Definition(
         "price_change_60min",
         "(last closed hourly close - the one before) / ATR14 of closed 60-minute bars",
-        -5, 5, 1, clock=Clock.MINUTES_60,
+        -5, 5, 1, clock=Clock.MINUTES_60, settled_minutes=5350,
     ),
     _Definition(
         "level_distance",
         "(close - nearest of the last 10 confirmed swing highs and 10 lows) / ATR14; of two equally near the lower",
-        -10, 10, 15,
+        -10, 10, 15, settled_bars=250,
     ),
 )  # fmt: skip
 
 _PATTERN = (
-    _Definition("higher_high", "1 if the last swing high is above the previous", 0, 1, 11),
-    _Definition("lower_low", "1 if the last swing low is below the previous", 0, 1, 11),
-    _Definition("higher_low", "1 if the last swing low is above the previous", 0, 1, 11),
-    _Definition("lower_high", "1 if the last swing high is below the previous", 0, 1, 11),
+    _Definition("higher_high", "1 if the last swing high is above the previous", 0, 1, 11, settled_bars=100),
+    _Definition("lower_low", "1 if the last swing low is below the previous", 0, 1, 11, settled_bars=100),
+    _Definition("higher_low", "1 if the last swing low is above the previous", 0, 1, 11, settled_bars=100),
+    _Definition("lower_high", "1 if the last swing high is below the previous", 0, 1, 11, settled_bars=100),
     _Definition(
         "double_top",
         "1 - bars since confirmation / 60 if the last two swing highs are within 0.5 ATR14 with a swing low at least "
         "1 ATR14 below both between them, ATR14 at confirmation",
-        0, 1, 15,
+        0, 1, 15, settled_bars=100,
     ),
     _Definition(
         "double_bottom",
         "1 - bars since confirmation / 60 if the last two swing lows are within 0.5 ATR14 with a swing high at least "
         "1 ATR14 above both between them, ATR14 at confirmation",
-        0, 1, 15,
+        0, 1, 15, settled_bars=100,
     ),
-    _Definition("support_distance", "(close - last swing low) / ATR14", -10, 10, 15),
-    _Definition("resistance_distance", "(last swing high - close) / ATR14", -10, 10, 15),
-    _Definition("breakout", "(close - highest high of the 20 bars before) / ATR14", 0, 3, 21),
-    _Definition("breakdown", "(lowest low of the 20 bars before - close) / ATR14", 0, 3, 21),
+    _Definition("support_distance", "(close - last swing low) / ATR14", -10, 10, 15, settled_bars=110),
+    _Definition("resistance_distance", "(last swing high - close) / ATR14", -10, 10, 15, settled_bars=120),
+    _Definition("breakout", "(close - highest high of the 20 bars before) / ATR14", 0, 3, 21, settled_bars=100),
+    _Definition("breakdown", "(lowest low of the 20 bars before - close) / ATR14", 0, 3, 21, settled_bars=100),
 )  # fmt: skip
 
 _RISK = (
