@@ -77,7 +77,7 @@ class Book:
         """The account as it stands; the same object until something changes it."""
         view = self._view
         if view is None:
-            view = self._view = _view_of(self.row, self._tick_value_cents)
+            view = self._view = _view_of(self.row, self._tick_value_cents, self.accounts_used)
         return view
 
     def touch(self) -> None:
@@ -144,7 +144,7 @@ class Book:
         k.new_account(self.row, self.terms)
 
 
-def _view_of(row: k.Row, tick_value_cents: int) -> AccountView:
+def _view_of(row: k.Row, tick_value_cents: int, account_no: int) -> AccountView:
     v = row.tolist()
     decided = v[k.WINS] + v[k.LOSSES]
     return AccountView(
@@ -171,4 +171,5 @@ def _view_of(row: k.Row, tick_value_cents: int) -> AccountView:
         streak=v[k.STREAK],
         win_rate=v[k.WINS] / decided if decided else 0.5,
         last_stop_ts_ns=v[k.LAST_STOP_MIN] * NS_PER_MINUTE,
+        account_no=account_no,
     )

@@ -35,7 +35,10 @@ TERMS = (
     "A 15- or 60-minute bar starts on the grid from the session's open or at a halt's end, ends on the grid, at a "
     "halt's start or the session's close, takes the bars that open inside it, and is closed by the bar that reaches "
     "its end or the first later one. The one in which the history begins counts only if seen from its start.",
-    "Swing high: a high above the 5 bars before and not below the 5 after, known 5 bars later (low: the mirror).",
+    "Swing high: a high above the 5 bars before and not below the 5 after, known 5 bars later (low: the mirror). A "
+    "feature of a swing that is not known yet is 0.",
+    "Session: the CME Globex equity day of the calendar; RTH: 09:30 ET to the cash market's close. Bars are marked at "
+    "their close.",
 )
 """What the formulas' words mean; part of the schema's hash."""
 

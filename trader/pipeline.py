@@ -10,6 +10,7 @@ from trader.domain.decisions import NotAsked, Proposal, Trigger
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Session
 from trader.errors import StrategyError
+from trader.kernels import book as k
 from trader.kernels import line, market
 from trader.outlook import Outlook, Reading
 from trader.ports import Strategy
@@ -32,6 +33,8 @@ class Look(Struct, frozen=True, gc=False):
     not_asked: NotAsked | None
     question: Question | None
     stop_trailed: bool
+    stop_distance_ticks: int
+    target_distance_ticks: int
 
 
 class Pipeline:
@@ -105,7 +108,7 @@ class Pipeline:
         mask = bits & line.MASK
         ready = bits & line.READY != 0
         account = book.view()
-        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime = self._reading.tolist()
+        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, stop, target = self._reading.tolist()
         reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
         outlook = Outlook(bar, session, self._obs, reading, mask, ready, account)
         proposal = self._propose(outlook)
@@ -114,7 +117,18 @@ class Pipeline:
             raise StrategyError(msg)
         asked = self._gate.decide(seq, mask, proposal, account, ready=ready, halted=halted)
         forced = mask & (mask - 1) == 0
+        trailed = bits & line.TRAILED != 0
         if isinstance(asked, NotAsked):
-            return Look(seq, outlook, proposal, forced, (), asked, None, bits & line.TRAILED != 0)
+            return Look(seq, outlook, proposal, forced, (), asked, None, trailed, int(stop), int(target))
         question = ask_about(outlook, seq, self._instrument)
-        return Look(seq, outlook, proposal, forced, TRIGGER_SETS[asked], None, question, bits & line.TRAILED != 0)
+        triggers = TRIGGER_SETS[asked]
+        return Look(seq, outlook, proposal, forced, triggers, None, question, trailed, int(stop), int(target))
+
+    def answered(self, seq: int) -> None:
+        """A usable answer came at bar `seq`: the gate counts its interval from there."""
+        self._gate.answered(seq)
+
+    def mask_now(self, bar: Bar, *, ready: bool, entries_open: bool) -> int:
+        """The mask, computed again from the book as it is now."""
+        close_ticks = self._instrument.to_ticks(bar.close)
+        return int(k.valid_actions(self._row, self._terms, close_ticks, self.atr_ticks, ready and entries_open))

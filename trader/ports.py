@@ -82,6 +82,18 @@ class OrderListener(Protocol):
 
 
 class Journal(Protocol):
-    """Takes finished records without waiting."""
+    """Takes finished lines, a file a session, without making the loop wait for a disk.
+
+    `is_healthy` is False once a line could not be kept: entries stop, protection goes on.
+    """
+
+    @property
+    def is_healthy(self) -> bool: ...
+
+    def begin_file(self, session_date: str) -> None: ...
 
     def write(self, line: bytes) -> None: ...
+
+    def close(self, head: str, lines: int) -> None: ...
+
+    def discard(self) -> None: ...

@@ -5,6 +5,7 @@ is encoded once. `trader.records` is the schema; a test decodes every kind of li
 """
 
 from hashlib import sha256
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,7 +16,7 @@ from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
 from trader.domain.decisions import Decision, Rule
 from trader.domain.instruments import Instrument
-from trader.domain.orders import Amend, Bracket, Flatten, Order
+from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order
 from trader.pipeline import Look
 from trader.records import (
     LOG_VERSION,
@@ -36,12 +37,21 @@ from trader.records import (
     RlRecord,
     StartRecord,
 )
+from trader.risk.rules import rules_in
 from trader.router import BookedFill
 
 NAMES = tuple(action.name for action in ACTIONS)
 _MASKS = tuple(tuple(mask >> bit & 1 for bit in range(len(ACTIONS))) for mask in range(64))
 _encode = msgspec.json.Encoder().encode
 _EMPTY = b"[]"
+
+
+class Outcome(NamedTuple):
+    """What the review said: `approved`, `vetoed` or `idle`, the rules that blocked it, bits of the rules in force."""
+
+    verdict: str
+    vetoes: tuple[Rule, ...]
+    active: int
 
 
 class Recorder:
@@ -55,21 +65,20 @@ class Recorder:
         instrument: Instrument,
         daily_limit_cents: int,
         is_veto_enabled: bool,
-        active_names: tuple[tuple[str, ...], ...] | None = None,
     ) -> None:
         self.chain = Chain()
         self._x = x
         self._ids = _encode(ids)
+        self._instrument = instrument
         self._points = instrument.to_points
         self._daily_limit_cents = daily_limit_cents
         self._is_veto_enabled = is_veto_enabled
         self._queries: dict[object, bytes] = {}
         self._llms: dict[object, bytes] = {}
         self._view: AccountView | None = None
-        self._account_no = 0
         self._account = b""
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
-        self._risks: dict[tuple[str, tuple[Rule, ...], int], bytes] = {}
+        self._risks: dict[Outcome, bytes] = {}
         self._bar_close_ns = 0
         self._bar_close = ("", "")
         self._offset_s = 0
@@ -88,13 +97,13 @@ class Recorder:
         """Something besides bars that replay must know."""
         return self.chain.seal(b"e", _encode(record), self._x)
 
-    def end(self, bars: int, fills: list[BookedFill], view: AccountView, account_no: int) -> bytes:
+    def end(self, bars: int, fills: list[BookedFill], view: AccountView) -> bytes:
         """The last line of a run that was closed."""
         record = EndRecord(
             bars=bars,
             lines=self.chain.lines + 1,
             fills=tuple(self._fill(fill) for fill in fills),
-            account=self.account_record(view, account_no),
+            account=account_record(view, self._instrument),
         )
         return self.chain.seal(b"end", _encode(record), self._x)
 
@@ -103,15 +112,14 @@ class Recorder:
         look: Look,
         answer: Answer | None,
         decision: Decision,
-        verdict: tuple[str, tuple[Rule, ...], int],
+        outcome: Outcome,
         orders: list[Order],
         fills: list[BookedFill],
-        account_no: int,
     ) -> bytes:
-        """The record of one bar; `verdict` is (word, rules that blocked it, bits of the rules in force)."""
+        """The record of one bar."""
         view = look.outlook.account
-        if view is not self._view or account_no != self._account_no:
-            self._remember(view, account_no)
+        if view is not self._view:
+            self._remember(view)
         payload = b"".join(
             (
                 b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq),
@@ -123,7 +131,7 @@ class Recorder:
                 b',"query":',
                 self._query(look),
                 b',"llm":',
-                self._llm(look, answer),
+                self._llm(answer),
                 b',"fusion":',
                 _encode(
                     FusionRecord(
@@ -134,7 +142,7 @@ class Recorder:
                     )
                 ),
                 b',"risk":',
-                self._risk(verdict),
+                self._risk(outcome),
                 b',"orders":',
                 _encode([self._order(order) for order in orders]) if orders else _EMPTY,
                 b',"fills":',
@@ -148,28 +156,9 @@ class Recorder:
         )
         return self.chain.seal(b"c", payload, self._x)
 
-    def account_record(self, view: AccountView, account_no: int) -> AccountRecord:
-        """The account as the log states it."""
-        flat = view.position_qty == 0
-        return AccountRecord(
-            position=view.position_qty,
-            entry=None if flat else self._points(view.entry_ticks),
-            stop=None if flat else self._points(view.stop_ticks),
-            target=None if flat else self._points(view.target_ticks),
-            trailing=view.trailing,
-            balance=view.balance_cents / 100,
-            equity=view.equity_cents / 100,
-            drawdown=(view.peak_cents - view.equity_cents) / 100,
-            streak=view.streak,
-            win_rate=round(view.win_rate, 6),
-            trades=view.trades_closed,
-            account=account_no,
-        )
-
-    def _remember(self, view: AccountView, account_no: int) -> None:
+    def _remember(self, view: AccountView) -> None:
         self._view = view
-        self._account_no = account_no
-        self._account = _encode(self.account_record(view, account_no))
+        self._account = _encode(account_record(view, self._instrument))
         self._limits = LimitsRecord(
             to_threshold=(view.equity_cents - view.threshold_cents) / 100,
             to_daily_limit=(view.equity_cents - view.session_open_cents + self._daily_limit_cents) / 100,
@@ -223,7 +212,7 @@ class Recorder:
             known = self._queries[key] = _encode(record)
         return known
 
-    def _llm(self, look: Look, answer: Answer | None) -> bytes:
+    def _llm(self, answer: Answer | None) -> bytes:
         if answer is None:
             known = self._llms.get(None)
             if known is None:
@@ -248,18 +237,17 @@ class Recorder:
             )
         )
 
-    def _risk(self, verdict: tuple[str, tuple[Rule, ...], int]) -> bytes:
-        known = self._risks.get(verdict)
+    def _risk(self, outcome: Outcome) -> bytes:
+        known = self._risks.get(outcome)
         if known is None:
-            word, vetoes, active = verdict
             record = RiskRecord(
-                verdict=word,
-                vetoes=tuple(rule.value for rule in vetoes),
-                active=tuple(rule.value for index, rule in enumerate(Rule) if active >> index & 1),
+                verdict=outcome.verdict,
+                vetoes=tuple(rule.value for rule in outcome.vetoes),
+                active=tuple(rule.value for rule in rules_in(outcome.active)),
                 veto_enabled=self._is_veto_enabled,
                 limits=self._limits,
             )
-            known = self._risks[verdict] = _encode(record)
+            known = self._risks[outcome] = _encode(record)
         return known
 
     def _order(self, order: Order) -> OrderRecord:
@@ -284,6 +272,10 @@ class Recorder:
                     stop=points(order.stop_ticks),
                     target=points(order.target_ticks),
                     reason=order.cause.value,
+                )
+            case Cancel():
+                return OrderRecord(
+                    kind="cancel", ref=order.order_ref, side=None, qty=None, stop=None, target=None, reason=None
                 )
             case Flatten():
                 return OrderRecord(
@@ -313,6 +305,25 @@ class Recorder:
             pnl=booked.pnl_cents / 100 if booked.pnl_cents is not None else None,
             risk=booked.risk_cents / 100 if ended else None,
         )
+
+
+def account_record(view: AccountView, instrument: Instrument) -> AccountRecord:
+    """The account as the log states it."""
+    flat = view.position_qty == 0
+    return AccountRecord(
+        position=view.position_qty,
+        entry=None if flat else instrument.to_points(view.entry_ticks),
+        stop=None if flat else instrument.to_points(view.stop_ticks),
+        target=None if flat else instrument.to_points(view.target_ticks),
+        trailing=view.trailing,
+        balance=view.balance_cents / 100,
+        equity=view.equity_cents / 100,
+        drawdown=(view.peak_cents - view.equity_cents) / 100,
+        streak=view.streak,
+        win_rate=round(view.win_rate, 6),
+        trades=view.trades_closed,
+        account=view.account_no,
+    )
 
 
 def _features(look: Look) -> bytes:

@@ -10,6 +10,11 @@ from msgspec import Raw, Struct
 LOG_VERSION = 1
 
 
+def file_name(session_date: str) -> str:
+    """The name of the file that holds the lines of one session."""
+    return f"decisions-{session_date}.jsonl"
+
+
 class BarRecord(Struct, frozen=True, kw_only=True):
     """The closed bar; times are ISO 8601 in UTC and New York, `v` is null where the source has no volume."""
 

@@ -1,18 +1,17 @@
 """Turns approved decisions into orders, keeps the bracket in step with fills, and closes what must be closed.
 
-Everything that leaves for a broker passes `_send`, behind the order gate. Nothing here awaits: between review and the
-reservation in the book no other code runs.
+Everything that leaves for a broker passes `_send`, behind the order gate, and leaves with `release`, after the record
+is written. Nothing here awaits: between review and the reservation in the book no other code runs.
 """
 
 from msgspec import Struct
 
 from trader.book import Book
 from trader.domain.actions import Action, Side
-from trader.domain.bars import Bar
-from trader.domain.orders import Amend, AmendCause, Bracket, ExitReason, Fill, Flatten, Order, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Unfilled
 from trader.errors import InvariantError
 from trader.ports import Broker
-from trader.risk.gate import OrderGate, Refusal
+from trader.risk.gate import LastPrice, OrderGate, Refusal
 from trader.risk.review import Approved
 
 STOPPED_OUT = frozenset({ExitReason.STOP, ExitReason.ENTRY_BEYOND_STOP})
@@ -63,7 +62,9 @@ class Router:
         self._opened_ns = 0
         self._closing = False
         self._last_price_ticks = 0
+        self._last_price_ns = 0
         self._now_ns = 0
+        self._outbox: list[Order] = []
         self.orders: list[Order] = []
         self.fills: list[BookedFill] = []
         self.trades: list[ClosedTrade] = []
@@ -83,13 +84,14 @@ class Router:
         """A closing order is on its way."""
         return self._closing
 
-    def at(self, price_ticks: int, now_ns: int) -> None:
-        """The last price and its time: what the order gate measures against."""
+    def at(self, price_ticks: int, ts_ns: int, now_ns: int) -> None:
+        """The last price with its time, and the event time: what the order gate measures against."""
         self._last_price_ticks = price_ticks
+        self._last_price_ns = ts_ns
         self._now_ns = now_ns
 
     def submit(self, approved: Approved) -> None:
-        """Carry out an approved decision: reserve in the book, then hand over to the broker."""
+        """Prepare an approved decision: reserve it in the book and put its order out for `release`."""
         match approved.action:
             case Action.BUY | Action.SELL:
                 self._enter(approved)
@@ -105,25 +107,31 @@ class Router:
             case Action.HOLD:
                 pass
 
+    def release(self) -> None:
+        """Hand what was prepared over to the broker: after it has been recorded."""
+        while self._outbox:
+            self._hand_over(self._outbox.pop(0))
+
     def stop_trailed(self) -> None:
         """The pipeline has pulled the stop behind the closed bar: the broker's must follow."""
         self._amend(AmendCause.TRAIL, self._book.view().stop_ticks)
 
+    def cancel_entry(self) -> None:
+        """Take back an entry that has not been filled."""
+        if self._entry_working and self._bracket is not None:
+            self._send(Cancel(order_ref=self._bracket.order_ref))
+
     def flatten(self, reason: ExitReason) -> None:
         """Cancel a working entry and close what is open; a second close of the same contracts is not sent."""
-        if self._closing or not (self._entry_working or self._book.position_qty):
-            return
+        self.cancel_entry()
         qty = self._book.position_qty
-        self._closing = qty != 0
-        self._book.set_working(on=True)
-        self._send(
-            Flatten(
-                order_ref=self._bracket.order_ref if self._bracket is not None else "",
-                side=Side.SELL if qty > 0 else Side.BUY,
-                qty=abs(qty),
-                reason=reason,
-            )
-        )
+        if self._closing or not qty or self._bracket is None:
+            return
+        side = Side.SELL if qty > 0 else Side.BUY
+        order = Flatten(order_ref=self._bracket.order_ref, side=side, qty=abs(qty), reason=reason)
+        if self._send(order):
+            self._closing = True
+            self._book.set_working(on=True)
 
     def on_fill(self, fill: Fill) -> None:
         """Book an execution; after an entry's last fill anchor its bracket there, once."""
@@ -131,6 +139,7 @@ class Router:
         if bracket is None or fill.order_ref != bracket.order_ref:
             msg = f"a fill of {fill.order_ref!r} arrived, which is not the order at work"
             raise InvariantError(msg)
+        self._gate.on_fill(fill)
         before = self._book.view()
         if fill.reason is None:
             self._book.apply(fill)
@@ -150,13 +159,19 @@ class Router:
         if bracket is None or order_ref != bracket.order_ref:
             msg = f"{order_ref!r} was reported as {outcome.value}, which is not the order at work"
             raise InvariantError(msg)
+        self._gate.on_unfilled(order_ref, outcome)
         self._entry_done(bracket)
 
-    def drain(self) -> tuple[list[Order], list[BookedFill], list[ClosedTrade], list[RefusedOrder]]:
-        """What has happened since the last call: orders sent, fills booked, trades closed, orders refused."""
-        drained = (self.orders, self.fills, self.trades, self.refused)
-        self.orders, self.fills, self.trades, self.refused = [], [], [], []
+    def drain(self) -> tuple[list[Order], list[BookedFill], list[RefusedOrder]]:
+        """What has happened since the last call: orders that leave, fills booked, orders refused."""
+        drained = (self.orders, self.fills, self.refused)
+        self.orders, self.fills, self.refused = [], [], []
         return drained
+
+    def drain_trades(self) -> list[ClosedTrade]:
+        """The round trips that have ended since the last call."""
+        trades, self.trades = self.trades, []
+        return trades
 
     def _enter(self, approved: Approved) -> None:
         side = Side.BUY if approved.action is Action.BUY else Side.SELL
@@ -185,17 +200,23 @@ class Router:
         self._send(Amend(order_ref=bracket.order_ref, cause=cause, stop_ticks=stop_ticks, target_ticks=target_ticks))
 
     def _send(self, order: Order) -> bool:
-        refusal = self._gate.check(order, self._book.view(), self._last_price_ticks, self._now_ns)
+        last = LastPrice(self._last_price_ticks, self._last_price_ns)
+        refusal = self._gate.check(order, self._book.view(), last, self._now_ns)
         if refusal is not None:
             self.refused.append(RefusedOrder(order, refusal))
             return False
+        if isinstance(order, Amend) and order.cause is AmendCause.ANCHOR:
+            self._hand_over(order)  # completes an entry: at once, and no intent of its own
+        else:
+            self.orders.append(order)
+            self._outbox.append(order)
+        return True
+
+    def _hand_over(self, order: Order) -> None:
         if self._broker is None:
             msg = "an order was sent before a broker was connected"
             raise InvariantError(msg)
-        if not (isinstance(order, Amend) and order.cause is AmendCause.ANCHOR):
-            self.orders.append(order)  # anchoring completes an entry and is no intent of its own
         self._broker.submit(order)
-        return True
 
     def _on_entry_fill(self, fill: Fill, bracket: Bracket) -> None:
         if not self._opened_ns:
@@ -241,8 +262,3 @@ class Router:
             )
         )
         self._opened_ns = 0
-
-
-def order_ref(bar: Bar) -> str:
-    """The decision's id: contract and close minute of its bar, unique for a contract and known before sending."""
-    return f"{bar.symbol}-{bar.ts_close_ns // 60_000_000_000}"

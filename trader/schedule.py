@@ -36,9 +36,7 @@ def plan_session(session: Session, window: Window) -> SessionPlan:
     if session.is_half_day:
         flat_at_ns = min(flat_at_ns, session.close_ns - window.half_day_flat_minutes * NS_PER_MINUTE)
     entry_start_ns = et_ns(session, window.start)
-    entry_end_ns = min(
-        et_ns(session, window.end), flat_at_ns - window.entry_end_before_flat_minutes * NS_PER_MINUTE
-    )
+    entry_end_ns = min(et_ns(session, window.end), flat_at_ns - window.entry_end_before_flat_minutes * NS_PER_MINUTE)
     if window.needs_rth and not session.rth_close_ns:
         entry_end_ns = entry_start_ns
     return SessionPlan(entry_start_ns=entry_start_ns, entry_end_ns=entry_end_ns, flat_at_ns=flat_at_ns)

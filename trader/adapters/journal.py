@@ -11,14 +11,10 @@ from typing import BinaryIO
 import structlog
 
 from trader.errors import InputError
+from trader.records import file_name
 
 log = structlog.get_logger(__name__)
 HEAD_FILE = "head.json"
-
-
-def file_name(session_date: str) -> str:
-    """The name of the file that holds the lines of one session."""
-    return f"decisions-{session_date}.jsonl"
 
 
 class ReplayJournal:
@@ -149,25 +145,6 @@ class LiveJournal:
                 self._fail(str(error))
         if file is not None:
             file.close()
-
-
-class NoJournal:
-    """Keeps no log: for benchmarks and sweeps."""
-
-    is_healthy = True
-    path: Path | None = None
-
-    def begin_file(self, session_date: str) -> None:
-        """Nothing is written."""
-
-    def write(self, line: bytes) -> None:
-        """Nothing is written."""
-
-    def close(self, head: str, lines: int) -> None:
-        """Nothing was written."""
-
-    def discard(self) -> None:
-        """Nothing was written."""
 
 
 def _write_head(folder: Path, head: str, lines: int) -> None:

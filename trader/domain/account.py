@@ -11,6 +11,7 @@ class AccountView(Struct, frozen=True, gc=False):
     `threshold_cents` is the trailing threshold after bar `t`; `breached` says that equity at the bar's adverse extreme
     (`adverse_cents`) was at or below the threshold from before the bar.
     `streak` counts losses in a row and `win_rate` the last ten closed trades (0.5 with none); vetoes do not reset them.
+    `account_no` counts the accounts begun, from 1; `realized_cents` runs on over all of them.
     """
 
     position_qty: int
@@ -36,3 +37,4 @@ class AccountView(Struct, frozen=True, gc=False):
     streak: int
     win_rate: float
     last_stop_ts_ns: int
+    account_no: int

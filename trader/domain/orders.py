@@ -61,7 +61,13 @@ class Flatten(Struct, frozen=True, kw_only=True, tag="flatten"):
     reason: ExitReason
 
 
-Order = Bracket | Amend | Flatten
+class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
+    """Take back an entry, or what is left of one."""
+
+    order_ref: str
+
+
+Order = Bracket | Amend | Flatten | Cancel
 
 
 class Unfilled(StrEnum):

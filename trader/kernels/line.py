@@ -19,9 +19,14 @@ MASK = 63
 NS_PER_MINUTE = 60_000_000_000
 
 
+STOP_DISTANCE = market.READING_SIZE
+TARGET_DISTANCE = market.READING_SIZE + 1
+"""Places in the reading, after the market's: the bracket that an entry decided at this bar would have, in ticks."""
+
+
 def new_reading() -> NDArray[np.float64]:
     """Room for the indicators that `observe` leaves in units for people."""
-    return np.zeros(market.READING_SIZE)
+    return np.zeros(market.READING_SIZE + 2)
 
 
 @njit(cache=True, error_model="numpy")
@@ -67,6 +72,9 @@ def observe(
         1.0 / scale,
     )
     ready = market.is_full(state, full)
+    stop_distance = book.stop_distance_ticks(terms, state[market.ATR])
+    reading[STOP_DISTANCE] = stop_distance
+    reading[TARGET_DISTANCE] = book.target_distance_ticks(terms, stop_distance)
     return account_part(
         obs,
         row,

@@ -1,0 +1,83 @@
+"""Valid records for tests to vary: `an_account(position_qty=1)`, `a_question(rsi=70.0)`."""
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from trader.advisor.question import Question
+from trader.domain.account import AccountView
+from trader.domain.bars import Bar
+
+MINUTE_NS = 60_000_000_000
+OPEN_NS = 1_678_831_200_000_000_000  # 2023-03-14 18:00 in New York
+
+_ACCOUNT = AccountView(
+    position_qty=0,
+    entry_ticks=0,
+    stop_ticks=0,
+    target_ticks=0,
+    trailing=False,
+    working=False,
+    bars_held=0,
+    initial_risk_cents=0,
+    mae_ticks=0,
+    mfe_ticks=0,
+    balance_cents=5_000_000,
+    equity_cents=5_000_000,
+    peak_cents=5_000_000,
+    threshold_cents=4_750_000,
+    session_open_cents=5_000_000,
+    adverse_cents=5_000_000,
+    breached=False,
+    realized_cents=0,
+    trades_closed=0,
+    trades_in_session=0,
+    streak=0,
+    win_rate=0.5,
+    last_stop_ts_ns=0,
+)
+
+_QUESTION = Question(
+    seq=100,
+    ts_close_ns=OPEN_NS + 960 * MINUTE_NS,
+    session_open_ns=OPEN_NS,
+    market="NQ",
+    symbol="NQM23",
+    market_name="E-mini Nasdaq-100",
+    time_et="2023-03-15 10:00",
+    price=12_000.0,
+    atr=10.0,
+    adx=18.0,
+    rsi=50.0,
+    vwap=12_000.0,
+    vwap_distance=0.0,
+    momentum=0.0,
+    regime=0,
+    mask=0b000111,
+    position_qty=0,
+    entry_price=None,
+    stop_price=None,
+    trailing=False,
+    unrealized_cents=0,
+    initial_risk_cents=0,
+    win_rate=0.5,
+    streak=0,
+    balance_cents=5_000_000,
+    trades_closed=0,
+)
+
+
+def an_account(**changes: Any) -> AccountView:
+    """A flat account of 50,000 $ with its trailing threshold at 47,500 $."""
+    return replace(_ACCOUNT, **changes)
+
+
+def a_question(**changes: Any) -> Question:
+    """A flat account in a market without direction, at 10:00 in New York."""
+    return replace(_QUESTION, **changes)
+
+
+def a_bar(minute: int = 0, close: float = 12_000.0, symbol: str = "NQM23") -> Bar:
+    """A one-minute bar that opens `minute` minutes into the session and does not move."""
+    open_ns = OPEN_NS + minute * MINUTE_NS
+    return Bar(open_ns, open_ns + MINUTE_NS, symbol, close, close, close, close, 100)

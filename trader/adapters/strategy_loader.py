@@ -1,0 +1,70 @@
+"""Finds a strategy by name: a shipped one, a module that can be imported, or a Python file of the user's."""
+
+import importlib
+import importlib.util
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from trader.errors import ConfigurationError
+from trader.ports import Strategy
+
+SHIPPED = ("ppo", "sma_cross", "flat", "random_entries", "buy_and_hold")
+Option = str | int | float | bool | None
+
+
+def load_strategy(name: str, options: Mapping[str, Option]) -> Strategy:
+    """Build the strategy `name` with `options` as keyword arguments; ConfigurationError says what does not fit.
+
+    A name that ends in `.py` is a file. The module must define exactly one class with a method `propose`.
+    """
+    module = _load_file(Path(name)) if name.endswith(".py") else _load_module(name)
+    strategy = _strategy_in(module, name)
+    try:
+        made: Strategy = strategy(**options)
+    except TypeError as error:
+        msg = f"strategy {name!r} does not take the options {dict(options)}: {error}"
+        raise ConfigurationError(msg) from error
+    return made
+
+
+def _load_module(name: str) -> ModuleType:
+    target = f"strategies.{name}" if name in SHIPPED else name
+    try:
+        return importlib.import_module(target)
+    except ModuleNotFoundError as error:
+        if error.name is None or not target.startswith(error.name):
+            raise
+        msg = f"strategy {name!r} is not known; one of {', '.join(SHIPPED)}, a module's name or a file ending in .py"
+        raise ConfigurationError(msg) from error
+
+
+def _load_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        msg = f"strategy file {path} does not exist"
+        raise ConfigurationError(msg)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        msg = f"strategy file {path} cannot be loaded as Python"
+        raise ConfigurationError(msg)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except SyntaxError as error:
+        msg = f"strategy file {path}, line {error.lineno}: {error.msg}"
+        raise ConfigurationError(msg) from error
+    return module
+
+
+def _strategy_in(module: ModuleType, name: str) -> type:
+    found = [
+        member
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if member.__module__ == module.__name__ and callable(getattr(member, "propose", None))
+    ]
+    if len(found) != 1:
+        classes = ", ".join(member.__name__ for member in found) or "none"
+        msg = f"strategy {name!r} must define exactly one class with a method `propose`; found: {classes}"
+        raise ConfigurationError(msg)
+    return found[0]

@@ -1,0 +1,229 @@
+"""Puts a run together: the one place that names concrete classes."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from trader import __version__, assembly
+from trader.adapters.journal import LiveJournal, ReplayJournal
+from trader.adapters.off_advisor import OffAdvisor
+from trader.adapters.paper_broker import NO_FAULTS, Faults, PaperBroker
+from trader.adapters.recorded_advisor import RecordedAdvisor
+from trader.adapters.rules_advisor import RulesAdvisor
+from trader.adapters.strategy_loader import load_strategy
+from trader.advisor.asker import Asker
+from trader.advisor.cache import AdviceCache
+from trader.advisor.gate import Gate
+from trader.analysis.log import Kind, open_log
+from trader.analysis.tally import Tally
+from trader.book import Book
+from trader.chain import extra
+from trader.domain.instruments import Instrument, instrument
+from trader.domain.sessions import Calendar
+from trader.engine import Engine, Parts
+from trader.errors import ConfigurationError
+from trader.logbook import Logbook, SilentLogbook
+from trader.observation import schema_hash
+from trader.pipeline import Pipeline
+from trader.policy.bundle import EMBEDDED, Bundle, load_bundle
+from trader.policy.manifest import Inputs
+from trader.ports import Advisor, Strategy
+from trader.recorder import Recorder, account_record
+from trader.records import LOG_VERSION, AccountRecord, IdsRecord, StartRecord
+from trader.risk.counters import Counters
+from trader.risk.gate import OrderGate
+from trader.router import Router
+from trader.settings import Settings, decision_hash
+from strategies.ppo import Ppo
+
+NO_BUNDLE = "none"
+
+
+class BarsFacts(Struct, frozen=True, kw_only=True):
+    """What a run's manifest says of its bars. `source` is a name without a folder: logs move between machines."""
+
+    source: str
+    sha256: str
+    synthetic: bool
+    bar_minutes: int
+    has_volume: bool
+    options: Mapping[str, str | int | float | bool | None] = {}
+
+
+class LogChoice(Struct, frozen=True, kw_only=True):
+    """Where the decision log goes. `live_run_id` is None in a replay, whose id is the hash of its inputs."""
+
+    root: Path
+    live_run_id: str | None = None
+    mode: str = "replay"
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """An engine ready to be fed, and what its report needs."""
+
+    engine: Engine
+    tally: Tally
+    advisor: Advisor
+    start: StartRecord
+    bundle: Bundle | None
+    log_path: Path | None
+
+
+def assemble(
+    settings: Settings,
+    bars: BarsFacts,
+    *,
+    log: LogChoice | None,
+    strategy: Strategy | None = None,
+    advisor: Advisor | None = None,
+    faults: Faults = NO_FAULTS,
+) -> Run:
+    """Build every part of a run; nothing is traded before `engine.controls.reconciled()`.
+
+    `strategy` and `advisor` replace those of the settings, for tests and benchmarks. ConfigurationError or BundleError
+    where the parts do not fit.
+    """
+    market = instrument(settings.market)
+    calendar = Calendar.load()
+    bundle = None
+    name = settings.strategy.name
+    if strategy is None:
+        strategy, bundle = _strategy(settings, bars, calendar)
+    book = Book(assembly.terms_of_trade(settings, market).as_row(market))
+    gate = Gate(assembly.gate_rules(settings), book.view())
+    advisor_id = _advisor_id(settings)
+    if advisor is None:
+        advisor = _advisor(settings, advisor_id, is_patient=log is None or log.live_run_id is None)
+    ids = IdsRecord(
+        config=decision_hash(settings),
+        bundle=NO_BUNDLE if bundle is None else bundle.id,
+        advisor=advisor_id,
+        schema=schema_hash(),
+    )
+    router = Router(book, OrderGate(assembly.order_limits(settings)), market.tick_value_cents)
+    broker = PaperBroker(market, book.terms, router, faults)
+    router.connect(broker)
+    full = bundle is not None and bundle.manifest.inputs is Inputs.FULL
+    account = account_record(book.view(), market)
+    start = _manifest(settings, bars, bundle, ids, account)
+    logbook, path = _logbook(settings, market, start, ids, log)
+    tally = Tally(market)
+    limits = assembly.risk_limits(settings)
+    engine = Engine(
+        Parts(
+            calendar=calendar,
+            window=assembly.window(settings),
+            instrument=market,
+            book=book,
+            pipeline=Pipeline(market, book, strategy, name, gate, full=full),
+            advisor=advisor,
+            fusion=assembly.fusion_rules(settings),
+            counters=Counters(limits),
+            reviewer=assembly.reviewer(settings, market),
+            router=router,
+            broker=broker,
+            logbook=logbook,
+            tally=tally,
+            renews_account=_renews(settings, log),
+        )
+    )
+    return Run(engine=engine, tally=tally, advisor=advisor, start=start, bundle=bundle, log_path=path)
+
+
+def open_bundle(settings: Settings, calendar: Calendar, bars: BarsFacts | None) -> Bundle:
+    """The model that the settings name, checked whole; BundleError where it does not fit schema, calendar or bars."""
+    name = settings.policy.bundle
+    return load_bundle(
+        EMBEDDED if name == "embedded" else Path(name),
+        schema_hash=schema_hash(),
+        calendar_sha256=calendar.sha256,
+        bar_minutes=None if bars is None else bars.bar_minutes,
+        has_volume=None if bars is None else bars.has_volume,
+        allow_mismatch=settings.policy.allow_mismatch,
+    )
+
+
+def _strategy(settings: Settings, bars: BarsFacts, calendar: Calendar) -> tuple[Strategy, Bundle | None]:
+    if settings.strategy.name == "ppo":
+        bundle = open_bundle(settings, calendar, bars)
+        if settings.strategy.options:
+            msg = f"strategy.options: ppo takes none, its model is policy.bundle; got {settings.strategy.options}"
+            raise ConfigurationError(msg)
+        return Ppo(bundle), bundle
+    return load_strategy(settings.strategy.name, settings.strategy.options), None
+
+
+def _advisor_id(settings: Settings) -> str:
+    advisor = settings.advisor
+    if advisor.backend == "recorded":
+        return f"recorded:{Path(advisor.recorded_from or '').name}"
+    return advisor.backend
+
+
+def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
+    match settings.advisor.backend:
+        case "off":
+            return OffAdvisor()
+        case "recorded":
+            with open_log(Path(settings.advisor.recorded_from or "")) as reader:
+                return RecordedAdvisor(entry.bar() for entry in reader if entry.kind is Kind.BAR)
+        case "rules":
+            cache = AdviceCache(assembly.cache_rules(settings), identity)
+            return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
+
+
+def _renews(settings: Settings, log: LogChoice | None) -> bool:
+    chosen = settings.account.on_exhausted
+    if chosen == "auto":
+        return log is None or log.live_run_id is None
+    return chosen == "renew"
+
+
+def _manifest(
+    settings: Settings, bars: BarsFacts, bundle: Bundle | None, ids: IdsRecord, account: AccountRecord
+) -> StartRecord:
+    config = settings.model_dump(mode="json", exclude={"journal"})
+    return StartRecord(
+        v=LOG_VERSION,
+        code_version=__version__,
+        market=settings.market,
+        bars={
+            "source": bars.source,
+            "sha256": bars.sha256,
+            "synthetic": bars.synthetic,
+            "bar_minutes": bars.bar_minutes,
+            "has_volume": bars.has_volume,
+            **bars.options,
+        },
+        strategy=settings.strategy.name,
+        ids=ids,
+        config=config,
+        calendar=Calendar.load().sha256,
+        bundle=None if bundle is None else msgspec.to_builtins(bundle.manifest),
+        mismatches=() if bundle is None else bundle.mismatches,
+        account=account,
+        previous_run=None,
+    )
+
+
+def _logbook(
+    settings: Settings, market: Instrument, start: StartRecord, ids: IdsRecord, log: LogChoice | None
+) -> tuple[Logbook | SilentLogbook, Path | None]:
+    if log is None:
+        return SilentLogbook(), None
+    run_id = log.live_run_id or f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
+    recorder = Recorder(
+        x=extra({"mode": log.mode, "run_id": run_id}),
+        ids=ids,
+        instrument=market,
+        daily_limit_cents=settings.account.daily_limit_cents,
+        is_veto_enabled=settings.risk.enable_risk_veto,
+    )
+    if log.live_run_id is None:
+        journal: ReplayJournal | LiveJournal = ReplayJournal(log.root, run_id)
+    else:
+        journal = LiveJournal(log.root, run_id, settings.journal.queue_records)
+    return Logbook(recorder, journal, start), journal.path

@@ -1,0 +1,143 @@
+"""From settings to the values that the core is given: frozen records, cents, ticks. No file is read here."""
+
+from trader.advisor.asker import AskRules
+from trader.advisor.cache import CacheRules
+from trader.advisor.gate import GateRules
+from trader.book import TermsOfTrade
+from trader.domain.instruments import Instrument
+from trader.fusion import FusionRules
+from trader.kernels import book as k
+from trader.risk.limits import OrderLimits, RiskLimits, round_trip_cost_cents
+from trader.risk.review import Reviewer
+from trader.risk.rules import veto_masks
+from trader.schedule import Window
+from trader.settings import Settings
+
+FREEZE_ABOVE_START_CENTS = 100_00
+_KINDS = {"intraday": k.INTRADAY, "end_of_day": k.END_OF_DAY, "static": k.STATIC}
+
+
+def commission_side_cents(settings: Settings, instrument: Instrument) -> int:
+    """The user's own commission, or the instrument's."""
+    own = settings.execution.commission_side_cents
+    return instrument.commission_side_cents if own is None else own
+
+
+def terms_of_trade(settings: Settings, instrument: Instrument) -> TermsOfTrade:
+    """What a trade costs and how far its levels lie."""
+    execution, account = settings.execution, settings.account
+    freeze_at_cents = account.start_balance_cents + FREEZE_ABOVE_START_CENTS if account.trailing_freeze else 0
+    return TermsOfTrade(
+        commission_side_cents=commission_side_cents(settings, instrument),
+        slippage_ticks=execution.slippage_ticks,
+        forced_slippage_ticks=execution.slippage_ticks * execution.forced_close_slippage_factor,
+        target_through_ticks=1 if execution.target_fill == "through" else 0,
+        min_stop_ticks=execution.min_stop_ticks,
+        min_stop_gap_ticks=execution.min_stop_gap_ticks,
+        start_balance_cents=account.start_balance_cents,
+        trailing_limit_cents=account.trailing_limit_cents,
+        trailing_kind=_KINDS[account.trailing_kind],
+        freeze_at_cents=freeze_at_cents,
+        stop_atr=execution.stop_atr,
+        target_multiple=execution.target_multiple,
+        trail_atr=execution.trail_atr,
+    )
+
+
+def window(settings: Settings) -> Window:
+    """The entry window in force."""
+    execution = settings.execution
+    times = execution.window
+    return Window(
+        start=f"{times.start:%H:%M}",
+        end=f"{times.end:%H:%M}",
+        flat_at=f"{times.flat_at:%H:%M}",
+        needs_rth=execution.entry_window == "rth",
+        half_day_flat_minutes=execution.half_day_flat_minutes,
+        entry_end_before_flat_minutes=execution.entry_end_before_flat_minutes,
+    )
+
+
+def risk_limits(settings: Settings) -> RiskLimits:
+    """The limits of the review."""
+    risk, account = settings.risk, settings.account
+    return RiskLimits(
+        enable_risk_veto=risk.enable_risk_veto,
+        max_consecutive_losses=risk.max_consecutive_losses,
+        win_rate_window=risk.win_rate_window,
+        min_win_rate_threshold=risk.min_win_rate_threshold,
+        dd_buffer_threshold=risk.dd_buffer_threshold,
+        trailing_limit_cents=account.trailing_limit_cents,
+        daily_limit_cents=account.daily_limit_cents,
+        daily_loss_flattens=account.daily_loss_flattens,
+        max_trades_per_session=risk.max_trades_per_session,
+        cooldown_after_stop_minutes=risk.cooldown_after_stop_minutes,
+        veto_reset_minutes=risk.veto_reset_minutes,
+        max_cost_share=risk.max_cost_share,
+        qty=settings.execution.qty,
+        veto_masks=veto_masks(risk.veto_actions),  # type: ignore[arg-type] # validated to the literals or a table
+    )
+
+
+def reviewer(settings: Settings, instrument: Instrument) -> Reviewer:
+    """The review with its limits and the cost of one contract's round trip."""
+    cost_cents = round_trip_cost_cents(
+        commission_side_cents(settings, instrument), settings.execution.slippage_ticks, instrument.tick_value_cents
+    )
+    return Reviewer(risk_limits(settings), cost_cents, instrument.tick_value_cents)
+
+
+def order_limits(settings: Settings) -> OrderLimits:
+    """The limits of the last gate."""
+    gate, execution = settings.gate, settings.execution
+    return OrderLimits(
+        max_order_qty=execution.qty,
+        max_position_qty=execution.max_position_qty,
+        collar_share=gate.collar_pct / 100,
+        orders_per_minute=gate.orders_per_minute,
+        price_age_s=gate.price_age_s,
+    )
+
+
+def fusion_rules(settings: Settings) -> FusionRules:
+    """The weight and the bounds of the fusion table."""
+    fusion = settings.fusion
+    return FusionRules(
+        llm_weight=fusion.llm_weight,
+        override_high=fusion.override_high,
+        override_low=fusion.override_low,
+        uncertain_below=fusion.uncertain_below,
+    )
+
+
+def gate_rules(settings: Settings) -> GateRules:
+    """When the advisor is asked."""
+    fusion, advisor = settings.fusion, settings.advisor
+    return GateRules(
+        is_enabled=advisor.backend != "off",
+        is_selective=fusion.use_selective_querying,
+        confidence_threshold=fusion.confidence_threshold,
+        query_interval_bars=fusion.query_interval,
+        query_cooldown_bars=advisor.query_cooldown_bars,
+        on_low_confidence=advisor.triggers.low_confidence,
+        on_entry=advisor.triggers.entry,
+        on_interval=advisor.triggers.interval,
+        on_state_change=advisor.triggers.state_change,
+    )
+
+
+def ask_rules(settings: Settings, *, is_patient: bool) -> AskRules:
+    """How long an answer may take; a replay waits for it."""
+    advisor = settings.advisor
+    return AskRules(
+        is_patient=is_patient,
+        deadline_ms=advisor.deadline_ms,
+        assumed_latency_ms=advisor.assumed_latency_ms if is_patient else 0,
+        breaker_errors=advisor.breaker_errors,
+        breaker_reset_s=advisor.breaker_reset_s,
+    )
+
+
+def cache_rules(settings: Settings) -> CacheRules:
+    """How long an answer may be reused."""
+    return CacheRules(cache_minutes=settings.advisor.cache_minutes, reuse_decay=settings.advisor.reuse_decay)

@@ -1,0 +1,251 @@
+"""The loop around the straight line: one bar at a time, the broker first, then features to order.
+
+Live, paper and backtest run this class; they differ in the feed, the broker and the journal that they hand it.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trader.advisor.question import Answer
+from trader.analysis.tally import Tally
+from trader.book import Book
+from trader.clock_text import utc_text
+from trader.controls import Controls
+from trader.domain.actions import Action
+from trader.domain.bars import Bar
+from trader.domain.decisions import Decision, Rule
+from trader.domain.instruments import Instrument
+from trader.domain.orders import ExitReason
+from trader.domain.sessions import Calendar, Session
+from trader.errors import InvariantError
+from trader.fusion import FusionRules, fuse
+from trader.logbook import Logbook, SilentLogbook
+from trader.pipeline import Look, Pipeline
+from trader.ports import Advisor, Broker, Feed
+from trader.recorder import Outcome
+from trader.risk.counters import Counters
+from trader.risk.review import Approved, Reviewer, RiskContext
+from trader.risk.rules import EXHAUSTED_BITS, RULE_BITS, rules_in
+from trader.router import Router
+from trader.schedule import SessionPlan, Window, plan_session
+
+_OUTSIDE_WINDOW = RULE_BITS[Rule.SESSION_WINDOW]
+_HOLD = Action.HOLD
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    """What an engine is made of; `trader.app` puts it together.
+
+    `renews_account`: an exhausted account is followed by a new one at the next session, as in everything replayed.
+    """
+
+    calendar: Calendar
+    window: Window
+    instrument: Instrument
+    book: Book
+    pipeline: Pipeline
+    advisor: Advisor
+    fusion: FusionRules
+    counters: Counters
+    reviewer: Reviewer
+    router: Router
+    broker: Broker
+    logbook: Logbook | SilentLogbook
+    tally: Tally
+    renews_account: bool
+
+
+class Engine:
+    """One run. `on_bar` is the whole bot; the rest is what happens between bars."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.controls = Controls()
+        self._parts = parts
+        self._session: Session | None = None
+        self._plan = SessionPlan(entry_start_ns=0, entry_end_ns=0, flat_at_ns=0)
+        self._symbol = ""
+        self._last_close_ns = 0
+        self._last_ticks = 0
+        self._is_exhausted = False
+        self.bars = 0
+
+    async def run(self, feed: Feed) -> None:
+        """Take every bar of the feed, or those until a stop is asked for, then close the log."""
+        async for chunk in feed.chunks():
+            for bar in chunk:
+                await self.on_bar(bar)
+            if self.controls.is_stopping:
+                break
+        self.finish(at_end_of_feed=not self.controls.is_stopping)
+
+    async def on_bar(self, bar: Bar) -> None:
+        """The straight line: fills, features, proposal, advice, fusion, review, record, order."""
+        parts = self._parts
+        session = self._let_time_pass(bar)
+        parts.broker.on_bar(bar)
+        ts_ns = bar.ts_close_ns
+        parts.router.at(parts.instrument.to_ticks(bar.close), ts_ns, ts_ns)
+        self._close_when_due(ts_ns)
+        if parts.router.trades:
+            self._count_trades()
+        plan = self._plan
+        in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
+        look = parts.pipeline.look(
+            bar, session, entries_open=in_window and self._may_enter(), halted=not self._may_enter()
+        )
+        if look.stop_trailed:
+            parts.router.stop_trailed()
+        answer = await self._advice(look)
+        decision = fuse(look.proposal, answer and answer.usable, look.outlook.mask, parts.fusion)
+        outcome = self._review(look, decision, in_window=in_window)
+        parts.logbook.bar(look, answer, decision, outcome, parts.router)
+        parts.router.release()
+        self._tally(look, decision, outcome, in_window=in_window)
+        self.bars += 1
+
+    def finish(self, *, at_end_of_feed: bool) -> None:
+        """Close the log. At the end of a feed an open position is booked as the market's close would book it."""
+        parts = self._parts
+        if at_end_of_feed:
+            parts.broker.on_session_end()
+        else:
+            parts.router.cancel_entry()
+            parts.router.release()
+        self._count_trades()
+        parts.logbook.close(self.bars, parts.router, parts.book)
+
+    def _may_enter(self) -> bool:
+        return self.controls.entries_allowed and not self._is_exhausted and self._parts.logbook.is_healthy
+
+    async def _advice(self, look: Look) -> Answer | None:
+        """The answer that counts at this bar: to its question, or late to an earlier one."""
+        advisor = self._parts.advisor
+        if look.question is None:
+            outlook = look.outlook
+            answer = advisor.late_answer(look.seq, outlook.bar.ts_close_ns, outlook.mask, outlook.account)
+        else:
+            answer = await advisor.answer(look.question)
+        if answer is not None:
+            self._parts.tally.asked(answer.status)
+            if answer.usable is not None:
+                self._parts.pipeline.answered(look.seq)
+        return answer
+
+    def _review(self, look: Look, decision: Decision, *, in_window: bool) -> Outcome:
+        """Judge the decision on the account as it is now, and prepare what may be done; no await from here on."""
+        parts = self._parts
+        outlook = look.outlook
+        bar = outlook.bar
+        account = parts.book.view()
+        standing = parts.counters.observe(account, bar.ts_close_ns) | self.controls.standing
+        if not in_window:
+            standing |= _OUTSIDE_WINDOW
+        context = RiskContext(
+            bar,
+            outlook.mask,
+            standing,
+            parts.instrument.to_ticks(bar.close),
+            parts.pipeline.atr_ticks,
+            look.stop_distance_ticks,
+            look.target_distance_ticks,
+        )
+        active = parts.reviewer.active_rules(account, context)
+        reason = parts.reviewer.must_flatten(account, active)
+        if reason is not None:
+            parts.router.flatten(reason)
+        if decision.action is _HOLD:
+            return Outcome("idle", (), active)
+        mask = parts.pipeline.mask_now(bar, ready=outlook.ready, entries_open=in_window and self._may_enter())
+        verdict = parts.reviewer.review(decision, parts.book.view(), replace(context, mask=mask))
+        if isinstance(verdict, Approved):
+            parts.router.submit(verdict)
+            return Outcome("approved", (), active)
+        parts.tally.veto(verdict.rules)
+        return Outcome("vetoed", verdict.rules, active)
+
+    def _tally(self, look: Look, decision: Decision, outcome: Outcome, *, in_window: bool) -> None:
+        outlook = look.outlook
+        account = outlook.account
+        self._parts.tally.bar(
+            outlook.session.date,
+            outlook.bar.ts_close_ns,
+            decision.action,
+            decision.method,
+            outcome.active,
+            in_window,
+            account.realized_cents + account.equity_cents - account.balance_cents,
+        )
+
+    def _let_time_pass(self, bar: Bar) -> Session:
+        """Everything between the last bar and this one: sessions, rolls, halts, the time to be flat."""
+        ts_ns = bar.ts_open_ns
+        if ts_ns < self._last_close_ns:
+            msg = f"bar {self.bars} opens before the one before it has closed"
+            raise InvariantError(msg)
+        session = self._session
+        if session is None or ts_ns >= session.close_ns:
+            session = self._enter_session(ts_ns)
+        if bar.symbol != self._symbol:
+            self._enter_contract(bar)
+        router = self._parts.router
+        router.at(self._last_ticks, self._last_close_ns, ts_ns)
+        if router.entry_working and any(self._last_close_ns <= halt[0] < ts_ns for halt in session.halts):
+            router.cancel_entry()
+            router.release()
+        self._close_when_due(ts_ns)
+        self._last_close_ns = bar.ts_close_ns
+        self._last_ticks = self._parts.instrument.to_ticks(bar.close)
+        return session
+
+    def _close_when_due(self, ts_ns: int) -> None:
+        if ts_ns >= self._plan.flat_at_ns:
+            self._parts.router.flatten(ExitReason.FLAT_AT)
+            self._parts.router.release()
+
+    def _enter_session(self, ts_ns: int) -> Session:
+        parts = self._parts
+        session = parts.calendar.at(ts_ns)
+        if session is None:
+            msg = f"a bar at {utc_text(ts_ns)} lies outside every session"
+            raise InvariantError(msg)
+        if self._session is not None:
+            parts.broker.on_session_end()
+            self._count_trades()
+        parts.book.begin_session()
+        parts.counters.on_session_open(session.open_ns)
+        parts.pipeline.begin_session(session)
+        parts.logbook.begin_session(session.date)
+        self._session = session
+        self._plan = plan_session(session, parts.window)
+        self._replace_account()
+        return session
+
+    def _replace_account(self) -> None:
+        """An exhausted account cannot recover by itself: begin another, or end trading and say so."""
+        parts = self._parts
+        exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED_BITS
+        if not exhausted or self._is_exhausted:
+            return
+        rules = ",".join(rule.value for rule in rules_in(exhausted))
+        if parts.renews_account:
+            parts.book.renew()
+            parts.counters.on_account_renewed()
+            parts.logbook.event("account_renewed", self.bars, {"rules": rules, "account": parts.book.accounts_used})
+        else:
+            self._is_exhausted = True
+            parts.logbook.event("account_exhausted", self.bars, {"rules": rules})
+
+    def _enter_contract(self, bar: Bar) -> None:
+        parts = self._parts
+        if self._symbol:
+            parts.broker.on_roll()
+            self._count_trades()
+            parts.advisor.forget()
+            parts.pipeline.roll(bar.roll_offset)
+        self._symbol = bar.symbol
+
+    def _count_trades(self) -> None:
+        parts = self._parts
+        for trade in parts.router.drain_trades():
+            parts.counters.on_trade_closed(trade.pnl_cents, trade.closed_ns)
+            parts.tally.trade(trade)

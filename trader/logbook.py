@@ -1,0 +1,87 @@
+"""The decision log of one run: the recorder's lines in the journal's files, in order."""
+
+from collections.abc import Mapping
+
+from trader.advisor.question import Answer
+from trader.book import Book
+from trader.domain.decisions import Decision
+from trader.pipeline import Look
+from trader.ports import Journal
+from trader.recorder import Outcome, Recorder
+from trader.records import EventRecord, StartRecord, file_name
+from trader.router import Router
+
+
+class Logbook:
+    """Opens a file a session, writes a line a bar; nothing is lost between two bars."""
+
+    def __init__(self, recorder: Recorder, journal: Journal, start: StartRecord) -> None:
+        self._recorder = recorder
+        self._journal = journal
+        self._start: StartRecord | None = start
+        self._session = ""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether lines still reach the disk; entries stop when they do not."""
+        return self._journal.is_healthy
+
+    def begin_session(self, date: str) -> None:
+        """Begin the file of another session; the run's first file begins with the manifest."""
+        self._journal.begin_file(date)
+        if self._start is not None:
+            self._journal.write(self._recorder.start(self._start))
+            self._start = None
+        else:
+            self._journal.write(self._recorder.go_on(file_name(self._session)))
+        self._session = date
+
+    def bar(self, look: Look, answer: Answer | None, decision: Decision, outcome: Outcome, router: Router) -> None:
+        """The record of one bar, with the orders about to leave and the fills since the line before."""
+        orders, fills, refused = router.drain()
+        for order in refused:
+            self.event("order_refused", look.seq, {"order": order.order.order_ref, "why": order.why.value})
+        self._journal.write(self._recorder.line(look, answer, decision, outcome, orders, fills))
+
+    def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:
+        """Something besides bars that replay must know."""
+        self._journal.write(self._recorder.event(EventRecord(kind=kind, from_bar=from_bar, detail=dict(detail))))
+
+    def close(self, bars: int, router: Router, book: Book) -> None:
+        """The last line, and the head beside the files. A run without a bar leaves no log."""
+        if self._start is not None:
+            self._journal.discard()
+            return
+        _, fills, _ = router.drain()
+        self._journal.write(self._recorder.end(bars, fills, book.view()))
+        self._journal.close(self._recorder.chain.head, self._recorder.chain.lines)
+
+    def discard(self) -> None:
+        """Give up: a replay that failed leaves no log."""
+        self._journal.discard()
+
+
+class SilentLogbook:
+    """Keeps nothing: for benchmarks, sweeps and training."""
+
+    is_healthy = True
+
+    def begin_session(self, date: str) -> None:
+        """Nothing is written."""
+
+    def bar(self, look: Look, answer: Answer | None, decision: Decision, outcome: Outcome, router: Router) -> None:
+        """Nothing is written."""
+        del look, answer, decision, outcome
+        if router.orders or router.fills:
+            router.drain()
+
+    def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:
+        """Nothing is written."""
+
+    def close(self, bars: int, router: Router, book: Book) -> None:
+        """Nothing was written."""
+        del bars, book
+        router.drain()
+
+    def discard(self) -> None:
+        """Nothing was written."""
