@@ -28,6 +28,8 @@ _ACTIONS = np.arange(ACTION_COUNT)
 class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types here
     """`count` accounts under `terms`. `risk_cents` is one R. The same seed gives the same episodes."""
 
+    render_mode = None
+
     def __init__(
         self, tape: TrainingTape, terms: book_kernels.Terms, *, count: int, risk_cents: int, seed: int
     ) -> None:
@@ -77,7 +79,9 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refused: accounts share everything."""
-        raise AttributeError(f"{attr_name} of single accounts cannot be set")
+        del value, indices
+        msg = f"{attr_name} of single accounts cannot be set"
+        raise AttributeError(msg)
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """Never."""
@@ -95,7 +99,8 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
 
     def _draw(self) -> NDArray[np.int64]:
         starts = self._tape.starts
-        return starts[self._rng.integers(0, len(starts), self.num_envs)]
+        drawn: NDArray[np.int64] = starts[self._rng.integers(0, len(starts), self.num_envs)]
+        return drawn
 
     def _infos(self, ended: NDArray[np.bool_]) -> list[Info]:
         infos = self._quiet.copy()
