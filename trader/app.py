@@ -18,7 +18,7 @@ from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
 from trader.advisor.gate import Gate
 from trader.analysis.log import Kind, open_log
-from trader.analysis.tally import Tally
+from trader.analysis.report import Tally
 from trader.book import Book
 from trader.chain import extra
 from trader.domain.instruments import Instrument, instrument

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.advisor.question import Answer
-from trader.analysis.tally import Tally
+from trader.analysis.report import Tally
 from trader.book import Book
 from trader.clock_text import utc_text
 from trader.controls import Controls
@@ -86,8 +86,8 @@ class Engine:
         ts_ns = bar.ts_close_ns
         parts.router.at(parts.instrument.to_ticks(bar.close), ts_ns, ts_ns)
         self._close_when_due(ts_ns)
-        if parts.router.trades:
-            self._count_trades()
+        if parts.router.executions:
+            self._count_results()
         plan = self._plan
         in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
         look = parts.pipeline.look(
@@ -111,7 +111,7 @@ class Engine:
         else:
             parts.router.cancel_entry()
             parts.router.release()
-        self._count_trades()
+        self._count_results()
         parts.logbook.close(self.bars, parts.router, parts.book)
 
     def _may_enter(self) -> bool:
@@ -126,7 +126,7 @@ class Engine:
         else:
             answer = await advisor.answer(look.question)
         if answer is not None:
-            self._parts.tally.asked(answer.status)
+            self._parts.tally.asked(answer.status, is_late=look.question is None)
             if answer.usable is not None:
                 self._parts.pipeline.answered(look.seq)
         return answer
@@ -210,7 +210,7 @@ class Engine:
             raise InvariantError(msg)
         if self._session is not None:
             parts.broker.on_session_end()
-            self._count_trades()
+            self._count_results()
         parts.book.begin_session()
         parts.counters.on_session_open(session.open_ns)
         parts.pipeline.begin_session(session)
@@ -239,13 +239,16 @@ class Engine:
         parts = self._parts
         if self._symbol:
             parts.broker.on_roll()
-            self._count_trades()
+            self._count_results()
             parts.advisor.forget()
             parts.pipeline.roll(bar.roll_offset)
         self._symbol = bar.symbol
 
-    def _count_trades(self) -> None:
+    def _count_results(self) -> None:
         parts = self._parts
-        for trade in parts.router.drain_trades():
+        fills, trades = parts.router.drain_results()
+        for fill in fills:
+            parts.tally.fill(fill)
+        for trade in trades:
             parts.counters.on_trade_closed(trade.pnl_cents, trade.closed_ns)
             parts.tally.trade(trade)

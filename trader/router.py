@@ -8,7 +8,18 @@ from msgspec import Struct
 
 from trader.book import Book
 from trader.domain.actions import Action, Side
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Unfilled
+from trader.domain.orders import (
+    Amend,
+    AmendCause,
+    Bracket,
+    Cancel,
+    ClosedTrade,
+    ExitReason,
+    Fill,
+    Flatten,
+    Order,
+    Unfilled,
+)
 from trader.errors import InvariantError
 from trader.ports import Broker
 from trader.risk.gate import LastPrice, OrderGate, Refusal
@@ -24,22 +35,6 @@ class BookedFill(Struct, frozen=True):
     fill: Fill
     pnl_cents: int | None
     risk_cents: int
-
-
-class ClosedTrade(Struct, frozen=True, kw_only=True):
-    """One round trip; `optimistic_pnl_cents` differs from `pnl_cents` only on an ambiguous bar."""
-
-    side: Side
-    qty: int
-    entry_ticks: int
-    exit_ticks: int
-    opened_ns: int
-    closed_ns: int
-    pnl_cents: int
-    optimistic_pnl_cents: int
-    risk_cents: int
-    reason: ExitReason
-    is_ambiguous: bool
 
 
 class RefusedOrder(Struct, frozen=True):
@@ -68,6 +63,7 @@ class Router:
         self.orders: list[Order] = []
         self.fills: list[BookedFill] = []
         self.trades: list[ClosedTrade] = []
+        self.executions: list[Fill] = []
         self.refused: list[RefusedOrder] = []
 
     def connect(self, broker: Broker) -> None:
@@ -140,6 +136,7 @@ class Router:
             msg = f"a fill of {fill.order_ref!r} arrived, which is not the order at work"
             raise InvariantError(msg)
         self._gate.on_fill(fill)
+        self.executions.append(fill)
         before = self._book.view()
         if fill.reason is None:
             self._book.apply(fill)
@@ -168,10 +165,11 @@ class Router:
         self.orders, self.fills, self.refused = [], [], []
         return drained
 
-    def drain_trades(self) -> list[ClosedTrade]:
-        """The round trips that have ended since the last call."""
-        trades, self.trades = self.trades, []
-        return trades
+    def drain_results(self) -> tuple[list[Fill], list[ClosedTrade]]:
+        """The executions and the round trips that have ended since the last call."""
+        results = (self.executions, self.trades)
+        self.executions, self.trades = [], []
+        return results
 
     def _enter(self, approved: Approved) -> None:
         side = Side.BUY if approved.action is Action.BUY else Side.SELL

@@ -94,3 +94,19 @@ class Fill(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ts_ns: int
     reason: ExitReason | None = None
     optimistic_ticks: int | None = None
+
+
+class ClosedTrade(Struct, frozen=True, kw_only=True):
+    """One round trip; `optimistic_pnl_cents` differs from `pnl_cents` only on an ambiguous bar."""
+
+    side: Side
+    qty: int
+    entry_ticks: int
+    exit_ticks: int
+    opened_ns: int
+    closed_ns: int
+    pnl_cents: int
+    optimistic_pnl_cents: int
+    risk_cents: int
+    reason: ExitReason
+    is_ambiguous: bool
