@@ -1,6 +1,7 @@
 """Write the generated pages of `docs/`: what stands in a table of the code is not written a second time by hand.
 
-Usage: python scripts/make_docs.py [--check]; with --check nothing is written and a page that is out of date is exit 1.
+Usage: python scripts/make_docs.py [--check] [PAGE ...]; with --check nothing is written and a page that is out of date
+is exit 1.
 """
 
 import sys
@@ -33,6 +34,7 @@ def _observation_head() -> str:
     words = "\n".join(f"- {term}" for term in observation.TERMS)
     base, full = observation.BASE_SIZE, observation.FULL_SIZE
     base_bars, full_bars = observation.first_full(base, 1), observation.first_full(full, 1)
+    from_open, settled = observation.CLOSED_BARS * 60, observation.settled(full, 1)
     return f"""# The observation: {full} numbers, schema `{observation.SCHEMA}`
 
 Generated from `trader/observation.py` by `python scripts/make_docs.py`; do not edit.
@@ -47,10 +49,10 @@ price state by the roll's offset, so no feature sees the jump.
 
 *Full* is the number of bars until a feature's window is full, at the latest, with bars of one minute; clock time
 (15 and 60 minutes, the session) takes fewer bars of longer periods. A model trades only when every feature that it uses
-is full: base after {base_bars} bars, full after {observation.CLOSED_BARS * 60} where the history begins with a session, else after {full_bars}
-at most. *Settled* is the number of bars after which the start of the history moves the value by less than a thousandth
-of its clip, as measured by `scripts/measure_settled.py`. The largest, {observation.settled(full, 1)} bars of one minute, is what a live
-warm-up asks for.
+is full: base after {base_bars} bars, full after {from_open} where the history begins with a session, else after
+{full_bars} at most. *Settled* is the number of bars after which the start of the history moves the value by less than a
+thousandth of its clip, as measured by `scripts/measure_settled.py`. The largest, {settled} bars of one minute, is what
+a live warm-up asks for.
 
 Terms:
 
@@ -100,9 +102,11 @@ PAGES: dict[str, Callable[[], str]] = {"observation.md": observation_page}
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check every page; 1 if a checked page is out of date."""
-    stale = [name for name, page in PAGES.items() if not _is_current(name, page())]
-    if "--check" in arguments:
+    """Write or check the pages that are named, or all; 1 if a checked page is out of date."""
+    check = "--check" in arguments
+    named = [argument for argument in arguments if argument != "--check"] or list(PAGES)
+    stale = [name for name in named if not _is_current(name, PAGES[name]())]
+    if check:
         sys.stdout.write("".join(f"docs/{name} is out of date: python scripts/make_docs.py\n" for name in stale))
         return int(bool(stale))
     for name in stale:
