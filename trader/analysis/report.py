@@ -5,7 +5,6 @@ Called once a bar on the hot path: `Tally.bar` costs a quarter of a microsecond 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from trader.analysis import metrics
 from trader.analysis.figures import (
@@ -21,11 +20,8 @@ from trader.analysis.trades import TradeSums
 from trader.domain.actions import ACTIONS
 from trader.domain.decisions import AdviceStatus, FusionMethod, Rule
 from trader.domain.instruments import Instrument
-from trader.domain.orders import ExitReason, Fill
+from trader.domain.orders import ClosedTrade, ExitReason, Fill
 from trader.errors import InvariantError
-
-if TYPE_CHECKING:
-    from trader.router import ClosedTrade
 
 _USABLE = (AdviceStatus.USED, AdviceStatus.CACHED)
 
@@ -93,7 +89,7 @@ class Tally:
         elif fill.reason is not ExitReason.TARGET:
             self._slipped_qty += fill.qty
 
-    def trade(self, trade: "ClosedTrade") -> None:
+    def trade(self, trade: ClosedTrade) -> None:
         """Count a round trip, after its fills.
 
         One that ended no later than the last counted bar (a session's forced close, seen at the next one's first bar)

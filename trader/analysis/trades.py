@@ -1,15 +1,11 @@
 """Round trips, summed up."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from trader.analysis.figures import TradeFigures
 from trader.analysis.metrics import ratio, share_pct
 from trader.domain.actions import Side
-from trader.domain.orders import ExitReason
-
-if TYPE_CHECKING:
-    from trader.router import ClosedTrade
+from trader.domain.orders import ClosedTrade, ExitReason
 
 NS_PER_MINUTE = 60_000_000_000
 
@@ -33,7 +29,7 @@ class TradeSums:
         self._held_ns = 0
         self._exits: Counter[ExitReason] = Counter()
 
-    def add(self, trade: "ClosedTrade") -> None:
+    def add(self, trade: ClosedTrade) -> None:
         """Count one round trip."""
         pnl_cents = trade.pnl_cents
         self.count += 1

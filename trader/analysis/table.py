@@ -1,0 +1,117 @@
+"""A run's report as the text that a trader reads in a terminal, at most 100 columns wide; no colour codes."""
+
+from collections.abc import Mapping
+from itertools import zip_longest
+
+from trader.analysis.figures import DecisionFigures, Label, Report, ResultFigures, RunFigures, TradeFigures
+from trader.domain.decisions import AdviceStatus
+
+WIDTH = 96
+_LEFT_WIDTH = 48
+_LABEL_WIDTH = 20
+_VALUE_WIDTH = 12
+
+_SENTENCES = {
+    Label.SYNTHETIC_BARS: "SYNTHETIC DATA, made by a program: it says nothing about real markets.",
+    Label.SYNTHETIC_TRAINING: "The model was trained on synthetic bars only: nothing suggests that it earns money.",
+    Label.UNTRAINED: "The model is UNTRAINED: its weights are random numbers.",
+    Label.IN_SAMPLE: "IN-SAMPLE: the model was trained on bars of this period. It has seen what it is asked here.",
+    Label.MISMATCH: "MISMATCH, allowed by configuration: the model was made for other bars.",
+    Label.NOT_CLOSED: "NOT CLOSED: the run has no end, the figures go as far as its log does.",
+}
+
+
+def render(report: Report) -> str:
+    """The whole report as lines, each ended by a newline."""
+    run, decisions = report.run, report.decisions
+    blocks = [
+        _head(run),
+        _side_by_side(["Result", *_result(report.result, run.sessions)], ["Trades", *_trades(report.trades)]),
+        _side_by_side(["Exits", *_nonzero(report.trades.exits)], ["Decided", *_nonzero(decisions.actions)]),
+        _side_by_side(["Advice", *_advice(decisions, run.bars)], ["Fusion", *_nonzero(decisions.methods)]),
+        _vetoes(decisions),
+    ]
+    return "\n".join("".join(f"{line.rstrip()}\n" for line in block) for block in blocks)
+
+
+def _head(run: RunFigures) -> list[str]:
+    rule = "=" * WIDTH
+    title = " · ".join(part for part in (run.market, run.strategy, run.model, run.source) if part)
+    period = f"{run.first_session} to {run.last_session}, " if run.first_session else ""
+    speed = "" if run.bars_per_s is None else f", {run.bars_per_s:,.0f} bars/s"
+    lines = [rule, title, f"{period}{run.sessions:,} sessions, {run.bars:,} bars{speed}"]
+    lines.append(f"accounts used: {run.accounts_used}" + (_renewed(run.accounts_used)))
+    if run.skipped_bars:
+        lines.append(f"bad bars skipped: {run.skipped_bars:,}")
+    for label in run.labels:
+        lines.append(_SENTENCES[label])
+        if label is Label.MISMATCH:
+            lines += [f"  - {mismatch}" for mismatch in run.mismatches]
+    return [*lines, rule]
+
+
+def _renewed(accounts_used: int) -> str:
+    return f" ({accounts_used - 1} exhausted and renewed)" if accounts_used > 1 else ""
+
+
+def _result(result: ResultFigures, sessions: int) -> list[str]:
+    sharpe = result.sharpe_daily_annualised
+    rows = [
+        _row("net P&L", f"{result.net_pnl_usd:,.2f}", "$"),
+        _row("", f"{result.net_pnl_points:,.2f}", "points"),
+        _row("", f"{result.net_pnl_r:,.2f}", "R"),
+        _row("max drawdown", f"{result.max_drawdown_usd:,.2f}", "$"),
+        _row("daily Sharpe", _number(sharpe), f"({sessions:,} sessions)"),
+        _row("commissions", f"{result.commissions_usd:,.2f}", "$"),
+        _row("slippage", _number(result.slippage_usd), "$"),
+        _row("ambiguous bars", f"{result.ambiguous_bars:,}", ""),
+        f"  [{result.pessimistic_pnl_usd:,.2f}, {result.optimistic_pnl_usd:,.2f}] $ pessimistic, optimistic",
+    ]
+    return [*rows, _row("open position", f"{result.open_pnl_usd:,.2f}", "$")] if result.open_pnl_usd else rows
+
+
+def _trades(trades: TradeFigures) -> list[str]:
+    even = f", {trades.scratches} even" if trades.scratches else ""
+    return [
+        _row("trades", f"{trades.trades:,}", f"({trades.long_trades:,} long, {trades.short_trades:,} short)"),
+        _row("win rate", _number(trades.win_rate_pct, 1), f"% ({trades.wins:,} won, {trades.losses:,} lost{even})"),
+        _row("profit factor", _number(trades.profit_factor), ""),
+        _row("average win", _number(trades.average_win_usd), "$"),
+        _row("average loss", _number(trades.average_loss_usd), "$"),
+        _row("expectancy", _number(trades.expectancy_r), "R a trade"),
+        _row("average hold", _number(trades.average_hold_minutes, 1), "minutes"),
+    ]
+
+
+def _advice(decisions: DecisionFigures, bars: int) -> list[str]:
+    asked = decisions.advice_asked
+    share = f"({100 * asked / bars:.1f} % of bars)" if bars else ""
+    became = {name: count for name, count in decisions.advice.items() if name != AdviceStatus.NOT_ASKED}
+    return [_row("asked", f"{asked:,}", share), _row("used", f"{decisions.advice_used:,}", ""), *_nonzero(became)]
+
+
+def _vetoes(decisions: DecisionFigures) -> list[str]:
+    shares = decisions.veto_window_share_pct
+    rows = [
+        f"  {rule:<{_LABEL_WIDTH}}{count:>{_VALUE_WIDTH},}{_number(shares[rule], 1):>16} %"
+        for rule, count in decisions.vetoes.items()
+        if count or shares[rule]
+    ]
+    header = f"  {'':<{_LABEL_WIDTH}}{'decisions':>{_VALUE_WIDTH}}{'of window bars':>18}"
+    return ["Vetoes", *([header, *rows] if rows else ["  none"])]
+
+
+def _nonzero(counts: Mapping[str, int]) -> list[str]:
+    return [_row(name, f"{count:,}", "") for name, count in counts.items() if count]
+
+
+def _row(label: str, value: str, unit: str) -> str:
+    return f"  {label:<{_LABEL_WIDTH}}{value:>{_VALUE_WIDTH}} {unit}"
+
+
+def _number(value: float | None, digits: int = 2) -> str:
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def _side_by_side(left: list[str], right: list[str]) -> list[str]:
+    return [f"{one:<{_LEFT_WIDTH}}{other}" for one, other in zip_longest(left, right, fillvalue="")]
