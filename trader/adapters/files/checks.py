@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from trader.adapters.files.facts import FileFacts, Stamp
 from trader.adapters.files.faults import Fault, Reason
+from trader.adapters.files.hours import open_stretches
 from trader.adapters.files.rows import Rows
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
@@ -113,31 +114,13 @@ def bar_times(instants: Times, facts: FileFacts, calendar: Calendar) -> tuple[Ti
     """
     period_ns = facts.bar_minutes * MINUTE_NS
     inside = instants if facts.stamp == Stamp.OPEN else instants - 1
-    covered = (inside >= calendar.first_ns) & (inside < calendar.last_ns)
-    index = np.full(len(instants), -1, dtype=np.int64)
-    index[covered] = calendar.session_index(inside[covered])
-    starts, ends = _segments(index, inside, calendar)
+    index, starts, ends = open_stretches(inside, calendar)
     if facts.stamp == Stamp.OPEN:
         opens, closes = instants, np.minimum(instants + period_ns, ends)
     else:
         opens, closes = np.maximum(inside // period_ns * period_ns, starts), instants
+    covered = (inside >= calendar.first_ns) & (inside < calendar.last_ns)
     return np.where(covered, opens, -1), np.where(index >= 0, closes, -1)
-
-
-def _segments(index: Times, inside: Times, calendar: Calendar) -> tuple[Times, Times]:
-    """The stretch of open market around each instant, up to the halt, or from it on, in sessions that have one."""
-    sessions, place = np.unique(index, return_inverse=True)
-    known = [calendar.session(i) for i in sessions.tolist() if i >= 0]
-    closed = (0,) * (len(sessions) - len(known))
-    starts = np.array([*closed, *(session.open_ns for session in known)], dtype=np.int64)[place]
-    ends = np.array([*closed, *(session.close_ns for session in known)], dtype=np.int64)[place]
-    for turn in range(max((len(session.halts) for session in known), default=0)):
-        halts = [session.halts[turn] if turn < len(session.halts) else (0, 0) for session in known]
-        halt_starts = np.array([*closed, *(halt[0] for halt in halts)], dtype=np.int64)[place]
-        halt_ends = np.array([*closed, *(halt[1] for halt in halts)], dtype=np.int64)[place]
-        starts = np.where(inside >= halt_ends, np.maximum(starts, halt_ends), starts)
-        ends = np.where(inside < halt_starts, np.minimum(ends, halt_starts), ends)
-    return starts, ends
 
 
 def _written(value: np.generic) -> str:

@@ -1,6 +1,7 @@
 """Which contract each bar is of, and the offset at each change: by the user's plan or by the file's own column."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 from msgspec import Struct
@@ -8,9 +9,8 @@ from numpy.typing import NDArray
 
 from trader.adapters.files.checks import TimedRows
 from trader.adapters.files.rolls import Roll, RollPlan, expiry, is_contract
-from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
-from trader.errors import InputError
+from trader.errors import InputError, InvariantError
 
 DAY_NS = 86_400_000_000_000
 
@@ -57,7 +57,9 @@ class NamedContracts:
     Offsets come from the plan, the file's own roll_offset column, or the last minute at which the file has both.
     """
 
-    def __init__(self, path: str, market: Instrument, plan: RollPlan, wanted: str | None, schedule: Iterable[Roll]) -> None:
+    def __init__(
+        self, path: str, market: Instrument, plan: RollPlan, *, wanted: str | None, schedule: Iterable[Roll]
+    ) -> None:
         self._path = path
         self._market = market
         self._plan = plan
@@ -75,8 +77,9 @@ class NamedContracts:
         if self._wanted is not None:
             return timed.take(names == self._wanted.encode())
         if not self._schedule:
-            is_ours = {name: is_contract(name.decode("ascii", "replace"), self._market) for name in np.unique(names).tolist()}
-            return timed if all(is_ours.values()) else timed.take(np.array([is_ours[name] for name in names.tolist()]))
+            kinds, inverse = np.unique(names, return_inverse=True)
+            is_ours = np.array([is_contract(kind.decode("ascii", "replace"), self._market) for kind in kinds.tolist()])
+            return timed if is_ours.all() else timed.take(is_ours[inverse])
         self._learn_offsets(timed, names)
         place = np.maximum(np.searchsorted(self._starts, timed.ts_open_ns, side="right") - 1, 0)
         fronts = np.array([roll.contract.encode() for roll in self._schedule], dtype=names.dtype)
@@ -117,13 +120,17 @@ class NamedContracts:
 
     def _learn_offsets(self, timed: TimedRows, names: NDArray[np.bytes_]) -> None:
         """Remember, for each roll of the schedule, new minus old close at the last minute before it with both."""
-        for old, new in zip(self._schedule, self._schedule[1:], strict=False):
+        present = set(np.unique(names).tolist())
+        for old, new in pairwise(self._schedule):
+            if not present & {old.contract.encode(), new.contract.encode()}:
+                continue
             old_ns, old_close = self._closes(timed, names, old.contract, new.ts_ns)
             new_ns, new_close = self._closes(timed, names, new.contract, new.ts_ns)
             both, in_old, in_new = np.intersect1d(old_ns, new_ns, return_indices=True)
             if len(both):
-                self._common[new.contract] = float(new_close[in_new[-1]] - old_close[in_old[-1]])
-        for name in np.unique(names).tolist():
+                points = float(new_close[in_new[-1]] - old_close[in_old[-1]])
+                self._common[new.contract] = self._market.to_points(self._market.to_ticks(points))
+        for name in present:
             mine = np.flatnonzero(names == name)[-1:]
             self._newest[name.decode("ascii", "replace")] = (timed.ts_open_ns[mine], timed.rows.prices[3, mine])
 

@@ -18,7 +18,8 @@ class FileFacts(Struct, frozen=True, kw_only=True):
     """One bar file. Times are UTC nanoseconds of bar opens; `rows` could be read; `sha256` is of the file's own bytes.
 
     `tz_proof` and `stamp_proof` say in words how the time zone and the stamp are known: by the file or by the user.
-    `form` is the way of writing dates (kernels.bar_rows). `contracts` are named by the file, in order of appearance.
+    `form` is the way of writing dates (kernels.bar_rows). `contracts` are named by the
+    file, in order of appearance; `is_mixed`: several of them at a time.
     """
 
     path: str
@@ -36,3 +37,4 @@ class FileFacts(Struct, frozen=True, kw_only=True):
     stamp: Stamp
     stamp_proof: str
     contracts: tuple[str, ...]
+    is_mixed: bool

@@ -27,7 +27,8 @@ def front_months(facts: FileFacts, market: Instrument, calendar: Calendar) -> tu
     """
     traded = _traded(facts, market, calendar)
     if not traded:
-        msg = f"{facts.path} has bars of no {market.symbol} contract: it names {', '.join(facts.contracts[:5])}; see --market"
+        named = ", ".join(facts.contracts[:5])
+        msg = f"{facts.path} has no bar of a {market.symbol} contract: it names {named}; check --market"
         raise InputError(msg)
     names = sorted({name for volumes in traded.values() for name in volumes}, key=expiry)
     fronts: list[Roll] = []

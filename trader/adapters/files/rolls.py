@@ -22,10 +22,10 @@ from msgspec import Struct
 
 from trader.adapters.files.clock import NEW_YORK, to_utc
 from trader.domain.instruments import Instrument, contract_year_month
+from trader.domain.rolls import roll_date
 from trader.errors import InputError
 
 _HEADER = ("timestamp", "new_contract", "offset_points")
-_FRIDAY = 4
 
 
 class Roll(Struct, frozen=True, kw_only=True):
@@ -75,15 +75,13 @@ def is_contract(text: str, market: Instrument) -> bool:
 
 def expiry(contract: str) -> date:
     """The third Friday of the contract's month, its last morning of trade."""
-    year, month = contract_year_month(contract)
-    first = date(year, month, 1)
-    return first + timedelta(days=(_FRIDAY - first.weekday()) % 7 + 14)
+    return roll_date(*contract_year_month(contract)) + timedelta(days=4)
 
 
 def calendar_front(contracts: Sequence[str], on: date) -> str:
-    """The contract to trade on a day by the calendar: each is left on the Monday before its third Friday."""
+    """The one of `contracts` to trade on a day by the calendar rule; the last where all are past their roll."""
     ordered = sorted(contracts, key=expiry)
-    return next((contract for contract in ordered if on < expiry(contract) - timedelta(days=4)), ordered[-1])
+    return next((name for name in ordered if on < roll_date(*contract_year_month(name))), ordered[-1])
 
 
 def read_rolls(path: Path, market: Instrument, contract: str | None) -> RollPlan:

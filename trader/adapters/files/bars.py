@@ -1,0 +1,178 @@
+"""A bar file opened for reading: what is known of it, its bars as columns, and the rows that were skipped."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from trader.adapters.columns import BarColumns
+from trader.adapters.files.checks import TimedRows, bar_times, check_rows
+from trader.adapters.files.clock import to_utc
+from trader.adapters.files.contracts import Labels, NamedContracts, PlannedContracts
+from trader.adapters.files.facts import FileFacts
+from trader.adapters.files.faults import Fault, Skipped
+from trader.adapters.files.front import front_months
+from trader.adapters.files.options import ReadOptions, Window, WindowCut
+from trader.adapters.files.order import Sequence
+from trader.adapters.files.rolls import Roll, RollPlan, is_contract, read_rolls, require_contract
+from trader.adapters.files.rows import Rows, read_rows
+from trader.adapters.files.sniff import sniff
+from trader.adapters.files.source import BarText
+from trader.domain.instruments import Instrument
+from trader.domain.sessions import Calendar
+from trader.errors import InputError
+
+DAY_NS = 86_400_000_000_000
+DAYS_WITHOUT_ROLL = 80
+"""A quarterly contract leads for about 91 days; a longer stretch of bars may hide a roll."""
+
+
+class BarSource:
+    """One opened file of bars. `columns` reads it; afterwards `skipped` and `rows_of_others` say what was left out.
+
+    `facts` is what the file is, `sha256` the hash of its bytes, `plan` what is stated of its contracts, `fronts` the
+    front months of a file with several contracts at a time.
+    """
+
+    def __init__(
+        self, facts: FileFacts, market: Instrument, calendar: Calendar, options: ReadOptions, plan: RollPlan
+    ) -> None:
+        self.facts = facts
+        self.plan = plan
+        self.skipped = Skipped()
+        self.rows_of_others = 0
+        self._market = market
+        self._calendar = calendar
+        self._options = options
+        self._window = Window.of(options)
+        self._is_named = _names_contracts(facts, market)
+        chooses = self._is_named and facts.is_mixed and options.contract is None
+        self.fronts: tuple[Roll, ...] = front_months(facts, market, calendar) if chooses else ()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file's own bytes, packed where it is packed."""
+        return self.facts.sha256
+
+    def columns(self) -> Iterator[BarColumns]:
+        """All bars in time order, in chunks of about `chunk_rows`; each call reads the file anew.
+
+        BadBarError at the first bad row, or, with on_bad_bar "skip", none: such rows are counted in `skipped`.
+        InputError where the file changed since it was opened, or a contract's offset is not known.
+        """
+        self.skipped, self.rows_of_others = Skipped(), 0
+        contracts = self._contracts()
+        order, window = Sequence(self.facts), WindowCut(self._window)
+        text = BarText(Path(self.facts.path))
+        for rows, unread in read_rows(text, self.facts.layout, self.facts.form, self._options.chunk_rows):
+            timed, faults = window.cut(self._timed(rows), unread)
+            if window.is_over:
+                break
+            chosen = contracts.choose(timed)
+            self.rows_of_others += len(timed) - len(chosen)
+            good, bad = check_rows(chosen, self.facts, self._market)
+            yield from self._settle(*order.pass_on(good, faults + bad), contracts)
+        yield from self._settle(*order.pass_on(None, []), contracts)
+        if text.sha256 not in {"", self.sha256}:
+            msg = f"{self.facts.path} changed while it was read; start again"
+            raise InputError(msg)
+
+    def _settle(
+        self, passed: TimedRows | None, faults: list[Fault], contracts: PlannedContracts | NamedContracts
+    ) -> Iterator[BarColumns]:
+        """Bars of rows that passed; before them the faults are counted, or the first is raised."""
+        if faults and self._options.on_bad_bar == "stop":
+            raise faults[0].error(self.facts.path)
+        self.skipped.add(faults)
+        if passed is not None and len(passed):
+            yield _columns(passed, contracts.label(passed))
+
+    def _timed(self, rows: Rows) -> TimedRows:
+        instants = to_utc(rows.stamp_ns, self.facts.tz)
+        ts_open_ns, ts_close_ns = bar_times(instants, self.facts, self._calendar)
+        return TimedRows(rows=rows, ts_open_ns=ts_open_ns, ts_close_ns=ts_close_ns)
+
+    def _contracts(self) -> PlannedContracts | NamedContracts:
+        if not self._is_named:
+            return PlannedContracts(self.facts.path, self._market, self.plan)
+        return NamedContracts(
+            self.facts.path, self._market, self.plan, wanted=self._options.contract, schedule=self.fronts
+        )
+
+
+def open_bars(path: Path, *, market: Instrument, calendar: Calendar, options: ReadOptions | None = None) -> BarSource:
+    """Find out what a file of bars is and make it ready to be read.
+
+    InputError where it is missing, no file of bars, outside the calendar, or leaves open what must be known: the
+    message names the option that states it. UsageError where an option cannot be read.
+    """
+    options = options or ReadOptions()
+    window = Window.of(options)
+    if options.contract is not None:
+        require_contract(options.contract, market)
+    facts = sniff(path, market=market, calendar=calendar, options=options)
+    first_ns, last_ns = max(facts.first_ns, window.from_ns), min(facts.last_ns, window.to_ns - 1)
+    if first_ns > last_ns:
+        msg = f"{path}: no bar lies in the range of --from and --to; the file has {_extent(facts)}"
+        raise InputError(msg)
+    _require_covered(facts, first_ns, calendar)
+    plan = _plan(facts, market, options, days=(last_ns - first_ns) / DAY_NS)
+    return BarSource(facts, market, calendar, options, plan)
+
+
+def _plan(facts: FileFacts, market: Instrument, options: ReadOptions, *, days: float) -> RollPlan:
+    """What is stated of the contracts; InputError where a long file states nothing."""
+    match options.rolls:
+        case RollPlan() as plan:
+            return plan
+        case Path() as path:
+            first = options.contract or (facts.contracts[0] if facts.contracts else None)
+            return read_rolls(path, market, first)
+        case "none":
+            return RollPlan(first_contract=options.contract, rolls=(), is_adjusted=True)
+        case None:
+            pass
+    if days > DAYS_WITHOUT_ROLL and options.contract is None and not _names_contracts(facts, market):
+        msg = (
+            f"{facts.path} has {days:.0f} days of bars ({_extent(facts)}) and does not name their contract; state the "
+            "rolls in a file and give it with --rolls FILE, or say --rolls none if it is one contract or the prices "
+            "are already adjusted"
+        )
+        raise InputError(msg)
+    return RollPlan(first_contract=options.contract, rolls=(), is_adjusted=False)
+
+
+def _names_contracts(facts: FileFacts, market: Instrument) -> bool:
+    """Does a column name contracts of the market? A column that says NQ on every line does not."""
+    return len(facts.contracts) > 1 or any(is_contract(name, market) for name in facts.contracts)
+
+
+def _require_covered(facts: FileFacts, first_ns: int, calendar: Calendar) -> None:
+    try:
+        calendar.session_index(np.array([first_ns]))
+    except InputError as error:
+        msg = f"{facts.path}: {error}"
+        raise InputError(msg) from None
+
+
+def _extent(facts: FileFacts) -> str:
+    first, last = (np.datetime64(ns, "ns").astype("datetime64[D]") for ns in (facts.first_ns, facts.last_ns))
+    return f"{first} to {last}"
+
+
+def _columns(passed: TimedRows, labels: Labels) -> BarColumns:
+    rows = passed.rows
+    in_step = int(rows.line[-1] - rows.line[0]) == len(passed) - 1
+    return BarColumns(
+        ts_open_ns=passed.ts_open_ns,
+        ts_close_ns=passed.ts_close_ns,
+        open=rows.prices[0],
+        high=rows.prices[1],
+        low=rows.prices[2],
+        close=rows.prices[3],
+        volume=rows.volume,
+        symbols=labels.symbols,
+        symbol_index=labels.index,
+        roll_offset=labels.roll_offset,
+        first_line=int(rows.line[0]) if in_step else 0,
+    )
