@@ -1,14 +1,16 @@
 """Puts a run together: the one place that names concrete classes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from strategies.ppo import Ppo
 from trader import __version__, assembly
 from trader.adapters.journal import LiveJournal, ReplayJournal
+from trader.adapters.live_stamp import LiveStamp
 from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.paper_broker import NO_FAULTS, Faults, PaperBroker
 from trader.adapters.recorded_advisor import RecordedAdvisor
@@ -37,7 +39,6 @@ from trader.risk.counters import Counters
 from trader.risk.gate import OrderGate
 from trader.router import Router
 from trader.settings import Settings, decision_hash
-from strategies.ppo import Ppo
 
 NO_BUNDLE = "none"
 
@@ -54,11 +55,10 @@ class BarsFacts(Struct, frozen=True, kw_only=True):
 
 
 class LogChoice(Struct, frozen=True, kw_only=True):
-    """Where the decision log goes. `live_run_id` is None in a replay, whose id is the hash of its inputs."""
+    """Where the decision log goes. `live` is None in a replay, whose id is the hash of its inputs."""
 
     root: Path
-    live_run_id: str | None = None
-    mode: str = "replay"
+    live: LiveStamp | None = None
 
 
 class Run(Struct, frozen=True, kw_only=True):
@@ -96,7 +96,7 @@ def assemble(
     gate = Gate(assembly.gate_rules(settings), book.view())
     advisor_id = _advisor_id(settings)
     if advisor is None:
-        advisor = _advisor(settings, advisor_id, is_patient=log is None or log.live_run_id is None)
+        advisor = _advisor(settings, advisor_id, is_patient=log is None or log.live is None)
     ids = IdsRecord(
         config=decision_hash(settings),
         bundle=NO_BUNDLE if bundle is None else bundle.id,
@@ -168,8 +168,8 @@ def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
         case "off":
             return OffAdvisor()
         case "recorded":
-            with open_log(Path(settings.advisor.recorded_from or "")) as reader:
-                return RecordedAdvisor(entry.bar() for entry in reader if entry.kind is Kind.BAR)
+            log = open_log(Path(settings.advisor.recorded_from or ""))
+            return RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
         case "rules":
             cache = AdviceCache(assembly.cache_rules(settings), identity)
             return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
@@ -178,7 +178,7 @@ def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
 def _renews(settings: Settings, log: LogChoice | None) -> bool:
     chosen = settings.account.on_exhausted
     if chosen == "auto":
-        return log is None or log.live_run_id is None
+        return log is None or log.live is None
     return chosen == "renew"
 
 
@@ -214,16 +214,21 @@ def _logbook(
 ) -> tuple[Logbook | SilentLogbook, Path | None]:
     if log is None:
         return SilentLogbook(), None
-    run_id = log.live_run_id or f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
-    recorder = Recorder(
-        x=extra({"mode": log.mode, "run_id": run_id}),
+    if log.live is None:
+        run_id = f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
+        x = extra({"mode": "replay", "run_id": run_id})
+        return Logbook(_recorder(settings, market, ids, lambda: x), ReplayJournal(log.root, run_id), start), (
+            log.root / run_id
+        )
+    journal = LiveJournal(log.root, log.live.run_id, settings.journal.queue_records)
+    return Logbook(_recorder(settings, market, ids, log.live), journal, start), journal.path
+
+
+def _recorder(settings: Settings, market: Instrument, ids: IdsRecord, stamp: Callable[[], bytes]) -> Recorder:
+    return Recorder(
+        stamp=stamp,
         ids=ids,
         instrument=market,
         daily_limit_cents=settings.account.daily_limit_cents,
         is_veto_enabled=settings.risk.enable_risk_veto,
     )
-    if log.live_run_id is None:
-        journal: ReplayJournal | LiveJournal = ReplayJournal(log.root, run_id)
-    else:
-        journal = LiveJournal(log.root, run_id, settings.journal.queue_records)
-    return Logbook(recorder, journal, start), journal.path

@@ -96,12 +96,22 @@ class Engine:
         if look.stop_trailed:
             parts.router.stop_trailed()
         answer = await self._advice(look)
-        decision = fuse(look.proposal, answer and answer.usable, look.outlook.mask, parts.fusion)
+        advice = None if answer is None else answer.usable
+        decision = fuse(look.proposal, advice, look.outlook.mask, parts.fusion)
         outcome = self._review(look, decision, in_window=in_window)
         parts.logbook.bar(look, answer, decision, outcome, parts.router)
         parts.router.release()
         self._tally(look, decision, outcome, in_window=in_window)
         self.bars += 1
+
+    @property
+    def accounts_used(self) -> int:
+        """Accounts begun, the first included."""
+        return self._parts.book.accounts_used
+
+    def discard(self) -> None:
+        """A replay that failed leaves no log."""
+        self._parts.logbook.discard()
 
     def finish(self, *, at_end_of_feed: bool) -> None:
         """Close the log. At the end of a feed an open position is booked as the market's close would book it."""

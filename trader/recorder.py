@@ -4,6 +4,7 @@ Sections are encoded one by one and joined, so that what did not change since th
 is encoded once. `trader.records` is the schema; a test decodes every kind of line with it.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -55,19 +56,22 @@ class Outcome(NamedTuple):
 
 
 class Recorder:
-    """One run's log writer: keeps the chain, and the encoded form of what seldom changes."""
+    """One run's log writer: keeps the chain, and the encoded form of what seldom changes.
+
+    `stamp` gives each line's `x`: a constant in a replay, wall time and latency live.
+    """
 
     def __init__(
         self,
         *,
-        x: bytes,
+        stamp: Callable[[], bytes],
         ids: IdsRecord,
         instrument: Instrument,
         daily_limit_cents: int,
         is_veto_enabled: bool,
     ) -> None:
         self.chain = Chain()
-        self._x = x
+        self._stamp = stamp
         self._ids = _encode(ids)
         self._instrument = instrument
         self._points = instrument.to_points
@@ -86,16 +90,16 @@ class Recorder:
 
     def start(self, record: StartRecord) -> bytes:
         """The first line of a run."""
-        return self.chain.seal(b"start", _encode(record), self._x)
+        return self.chain.seal(b"start", _encode(record), self._stamp())
 
     def go_on(self, previous_file: str) -> bytes:
         """The first line of each later file."""
         record = ContinueRecord(previous_file=previous_file, head=self.chain.head)
-        return self.chain.seal(b"continue", _encode(record), self._x)
+        return self.chain.seal(b"continue", _encode(record), self._stamp())
 
     def event(self, record: EventRecord) -> bytes:
         """Something besides bars that replay must know."""
-        return self.chain.seal(b"e", _encode(record), self._x)
+        return self.chain.seal(b"e", _encode(record), self._stamp())
 
     def end(self, bars: int, fills: list[BookedFill], view: AccountView) -> bytes:
         """The last line of a run that was closed."""
@@ -105,7 +109,7 @@ class Recorder:
             fills=tuple(self._fill(fill) for fill in fills),
             account=account_record(view, self._instrument),
         )
-        return self.chain.seal(b"end", _encode(record), self._x)
+        return self.chain.seal(b"end", _encode(record), self._stamp())
 
     def line(
         self,
@@ -154,7 +158,7 @@ class Recorder:
                 b"}",
             )
         )
-        return self.chain.seal(b"c", payload, self._x)
+        return self.chain.seal(b"c", payload, self._stamp())
 
     def _remember(self, view: AccountView) -> None:
         self._view = view

@@ -1,0 +1,72 @@
+"""`trader backtest`: the engine with the clock of its bars."""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from trader.adapters.files.bars import BarSource
+from trader.adapters.replay import ReplayFeed
+from trader.analysis.figures import Report, facts_of
+from trader.analysis.table import render
+from trader.app import LogChoice, Run, assemble
+from trader.commands.common import BarOptions, SettingOptions, facts_for_log, open_source, settings_from
+from trader.commands.progress import Progress, WatchedFeed
+from trader.domain.instruments import instrument
+from trader.domain.sessions import Calendar
+
+SKIPPED_SHOWN = 10
+
+
+def run(bars: BarOptions, options: SettingOptions, *, keeps_log: bool, as_json: bool) -> None:
+    """Replay a file and print its report; errors end it without a half-written log."""
+    settings = settings_from(options)
+    source = open_source(bars, instrument(settings.market), Calendar.load())
+    made = assemble(
+        settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir)) if keeps_log else None
+    )
+    began = time.process_time()
+    try:
+        asyncio.run(_replay(made, source))
+    except BaseException:
+        made.engine.discard()
+        raise
+    seconds = time.process_time() - began
+    report = made.tally.report(
+        facts_of(made.start),
+        accounts_used=made.engine.accounts_used,
+        skipped_bars=source.skipped.total,
+        bars_per_s=made.engine.bars / seconds,
+    )
+    show(report, made, source, as_json=as_json)
+
+
+async def _replay(made: Run, source: BarSource) -> None:
+    made.engine.controls.reconciled()
+    try:
+        with Progress("replay", source.facts.rows) as progress:
+            await made.engine.run(WatchedFeed(ReplayFeed(source.columns()), progress))
+    finally:
+        await made.advisor.close()
+
+
+def show(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None:
+    """The report on standard output: a table for people, or one JSON object."""
+    log = None if made.log_path is None else str(made.log_path)
+    if as_json:
+        document = {
+            **msgspec.to_builtins(report),
+            "log": log,
+            "skipped": [fault.text() for fault in source.skipped.listed],
+        }
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+        return
+    sys.stdout.write(render(report))
+    for fault in source.skipped.listed[:SKIPPED_SHOWN]:
+        sys.stdout.write(f"skipped: {fault.text()}\n")
+    if source.skipped.total > SKIPPED_SHOWN:
+        sys.stdout.write(f"skipped: {source.skipped.total - SKIPPED_SHOWN:,} more; --json lists the first of them\n")
+    if log is not None:
+        sys.stdout.write(f"\nDecision log: {log}\nRead it with: trader logs {log}\n")

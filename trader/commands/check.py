@@ -1,0 +1,50 @@
+"""`trader check`: everything that would stop a start, found before one."""
+
+import json
+import sys
+
+from trader.adapters.strategy_loader import load_strategy
+from trader.app import open_bundle
+from trader.commands.common import SettingOptions, settings_from
+from trader.domain.sessions import Calendar
+from trader.errors import ConfigurationError
+from trader.observation import schema_hash
+from trader.settings import decision_hash, unstated_limits
+
+
+def run(options: SettingOptions, *, warms: bool, as_json: bool) -> None:
+    """Print what is in force; ConfigurationError or BundleError where a start would fail."""
+    missing = unstated_limits(options.config_dir)
+    if missing:
+        msg = "live.yaml does not state these safety limits: " + ", ".join(missing)
+        raise ConfigurationError(msg)
+    settings = settings_from(options)
+    calendar = Calendar.load()
+    found = {
+        "profile": options.profile,
+        "market": settings.market,
+        "strategy": settings.strategy.name,
+        "advisor": settings.advisor.backend,
+        "config": decision_hash(settings),
+        "schema": schema_hash(),
+        "calendar": calendar.sha256,
+        "bundle": None,
+        "bundle_note": None,
+    }
+    if settings.strategy.name == "ppo":
+        bundle = open_bundle(settings, calendar, None)
+        found["bundle"] = bundle.id
+        found["bundle_note"] = bundle.manifest.provenance.note
+    else:
+        load_strategy(settings.strategy.name, settings.strategy.options)
+    if warms:
+        from trader.commands.warm import warm_kernels
+
+        found["kernels_compiled_s"] = round(warm_kernels(), 2)
+    if as_json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    for name, value in found.items():
+        if value is not None:
+            sys.stdout.write(f"{name:<18} {value}\n")
+    sys.stdout.write("ok: configuration and model are valid\n")

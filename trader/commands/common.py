@@ -1,0 +1,143 @@
+"""Options that several commands share, and what they become."""
+
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trader.adapters.files.bars import BarSource, open_bars
+from trader.adapters.files.options import ReadOptions
+from trader.adapters.files.rolls import Roll, RollPlan
+from trader.app import BarsFacts
+from trader.domain.instruments import Instrument
+from trader.domain.sessions import Calendar
+from trader.errors import InvariantError, UsageError
+from trader.samples import FACTS_NAME, SAMPLE_NAME, sample
+from trader.settings import Settings, load_settings
+
+SAMPLE = "sample"
+
+
+class BarOptions(Struct, frozen=True):
+    """Which bars, and how to read them; `rolls` is a path or `none`. None where the file has to say."""
+
+    bars: str
+    layout: Literal["auto", "firstrate", "tradingview", "generic"] = "auto"
+    tz: str | None = None
+    stamp: Literal["open", "close"] | None = None
+    rolls: str | None = None
+    contract: str | None = None
+    on_bad_bar: Literal["stop", "skip"] = "stop"
+    date_from: str | None = None
+    date_to: str | None = None
+
+
+class SettingOptions(Struct, frozen=True):
+    """Which configuration; the named options are short forms of `--set`."""
+
+    profile: str = "paper"
+    config_dir: Path | None = None
+    config: Path | None = None
+    overrides: list[str] = []
+    market: str | None = None
+    strategy: str | None = None
+    advisor: str | None = None
+    bundle: str | None = None
+    on_exhausted: str | None = None
+    log_dir: Path | None = None
+    allow_mismatch: bool = False
+
+
+def bar_options(bars: str, *how: str | None) -> BarOptions:
+    """The options of the command line in the order of BarOptions; UsageError where one has no such value."""
+    names = msgspec.structs.fields(BarOptions)
+    given = {field.name: value for field, value in zip(names, (bars, *how), strict=True)}
+    try:
+        return msgspec.convert(given, BarOptions)
+    except msgspec.ValidationError as error:
+        msg = f"{error}; see `trader backtest --help`"
+        raise UsageError(msg) from error
+
+
+def settings_from(options: SettingOptions) -> Settings:
+    """The configuration in force. The only place that reads the process's environment."""
+    short_forms = {
+        "market": options.market,
+        "strategy.name": options.strategy,
+        "advisor.backend": options.advisor,
+        "policy.bundle": options.bundle,
+        "account.on_exhausted": options.on_exhausted,
+        "journal.dir": None if options.log_dir is None else str(options.log_dir),
+        "policy.allow_mismatch": True if options.allow_mismatch else None,
+    }
+    named = [f"{key}={json.dumps(value)}" for key, value in short_forms.items() if value is not None]
+    return load_settings(
+        profile=options.profile,
+        config_dir=options.config_dir,
+        config_file=options.config,
+        overrides=[*named, *options.overrides],
+        environ=os.environ,
+    )
+
+
+def open_source(options: BarOptions, market: Instrument, calendar: Calendar) -> BarSource:
+    """The bar file, its facts established; InputError names file, line, field and remedy."""
+    read = ReadOptions(
+        layout=options.layout,
+        tz=options.tz,
+        stamp=options.stamp,
+        contract=options.contract,
+        on_bad_bar=options.on_bad_bar,
+        date_from=options.date_from,
+        date_to=options.date_to,
+    )
+    if is_sample(options):
+        read = replace(read, rolls=_sample_rolls(calendar))
+        return open_bars(Path(str(sample())), market=market, calendar=calendar, options=read)
+    rolls = options.rolls
+    if rolls is not None:
+        read = replace(read, rolls="none" if rolls == "none" else Path(rolls))
+    return open_bars(Path(options.bars), market=market, calendar=calendar, options=read)
+
+
+def is_sample(options: BarOptions) -> bool:
+    """Whether the embedded sample is meant; a file of that name wins."""
+    return options.bars == SAMPLE and not Path(SAMPLE).exists()
+
+
+def facts_for_log(source: BarSource, options: BarOptions) -> BarsFacts:
+    """What the manifest says of the bars: everything that decides which bars the line sees."""
+    facts = source.facts
+    return BarsFacts(
+        source=SAMPLE_NAME if is_sample(options) else Path(facts.path).name,
+        sha256=facts.sha256,
+        synthetic=is_sample(options),
+        bar_minutes=facts.bar_minutes,
+        has_volume=facts.has_volume,
+        options={
+            "tz": facts.tz,
+            "stamp": facts.stamp.value,
+            "layout": facts.layout.name.value,
+            "rolls": options.rolls,
+            "contract": options.contract,
+            "on_bad_bar": options.on_bad_bar,
+            "from": options.date_from,
+            "to": options.date_to,
+        },
+    )
+
+
+def _sample_rolls(calendar: Calendar) -> RollPlan:
+    facts = json.loads(sample(FACTS_NAME).read_bytes())
+    rolls = []
+    for date, roll in facts["rolls"].items():
+        session = calendar.on(date)
+        if session is None:
+            msg = f"the sample's roll on {date} is on a day without a session"
+            raise InvariantError(msg)
+        rolls.append(Roll(ts_ns=session.open_ns, contract=roll["to"], offset_points=roll["offset_points"]))
+    return RollPlan(first_contract=None, rolls=tuple(rolls), is_adjusted=False)

@@ -1,0 +1,155 @@
+"""`trader run`: the engine as a daemon. Starts, runs, drains, exits; its log lines are JSON on standard output."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+
+import structlog
+from msgspec import Struct
+
+from trader.adapters.files.bars import BarSource
+from trader.adapters.live_stamp import LiveStamp
+from trader.adapters.replay import ReplayFeed
+from trader.analysis.figures import Report, facts_of
+from trader.analysis.table import render
+from trader.app import LogChoice, Run, assemble
+from trader.commands.common import BarOptions, SettingOptions, facts_for_log, open_source, settings_from
+from trader.domain.bars import Bar
+from trader.domain.instruments import instrument
+from trader.domain.sessions import Calendar
+from trader.errors import UsageError
+from trader.ports import Feed
+
+log = structlog.get_logger("trader.run")
+
+
+class Wiring(Struct, frozen=True):
+    """Where bars come from and where orders go."""
+
+    feed: str
+    broker: str
+    speed: str
+
+
+class StoppableFeed:
+    """A feed that ends when it is told to, also in the middle of waiting for a bar; marks each bar's arrival."""
+
+    def __init__(self, feed: Feed, stamp: LiveStamp) -> None:
+        self._feed = feed
+        self._stamp = stamp
+        self._is_stopping = False
+        self._wait: asyncio.Timeout | None = None
+
+    def stop(self) -> None:
+        """No bar after the one at work."""
+        self._is_stopping = True
+        if self._wait is not None:
+            self._wait.reschedule(0)
+
+    async def chunks(self) -> AsyncIterator[Iterable[Bar]]:
+        """The feed's bars one by one, as they come."""
+        source = aiter(self._feed.chunks())
+        while not self._is_stopping:
+            try:
+                async with asyncio.timeout(None) as self._wait:
+                    chunk = await anext(source)
+            except (StopAsyncIteration, TimeoutError):
+                return
+            finally:
+                self._wait = None
+            for bar in chunk:
+                if self._is_stopping:
+                    return
+                self._stamp.received()
+                yield (bar,)
+
+
+def run(bars: BarOptions, options: SettingOptions, wiring: Wiring, *, as_json: bool) -> None:
+    """Run until the feed ends or a signal asks for the end; exit 0 either way."""
+    _configure_logging()
+    speed = _checked(wiring)
+    settings = settings_from(options)
+    source = open_source(bars, instrument(settings.market), Calendar.load())
+    stamp = LiveStamp("paper")
+    made = assemble(settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir), live=stamp))
+    try:
+        asyncio.run(_serve(made, ReplayFeed(source.columns(), speed=speed), stamp))
+    except BaseException:
+        made.engine.discard()
+        raise
+    report = made.tally.report(
+        facts_of(made.start), accounts_used=made.engine.accounts_used, skipped_bars=source.skipped.total
+    )
+    _tell(report, made, source, as_json=as_json)
+
+
+async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
+    loop = asyncio.get_running_loop()
+    stoppable = StoppableFeed(feed, stamp)
+
+    def drain(received: signal.Signals) -> None:
+        log.info("draining", signal=received.name, again="ends at once")
+        made.engine.controls.is_stopping = True
+        stoppable.stop()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, drain, each)
+    made.engine.controls.reconciled()
+    log.info("started", run_id=stamp.run_id, mode=stamp.mode, strategy=made.start.strategy, log=str(made.log_path))
+    try:
+        await made.engine.run(stoppable)
+    finally:
+        is_clean = await made.advisor.close()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+    log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
+
+
+def _checked(wiring: Wiring) -> float | None:
+    if wiring.feed != "replay":
+        msg = f"--feed {wiring.feed!r} is not known; this version has `replay` (bars of a file in their own time)"
+        raise UsageError(msg)
+    if wiring.broker != "paper":
+        msg = f"--broker {wiring.broker!r} is not known; this version has `paper` (simulated fills)"
+        raise UsageError(msg)
+    if wiring.speed == "max":
+        return None
+    try:
+        speed = float(wiring.speed)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        msg = f"--speed is `max` or seconds of bar time a second, such as 60; not {wiring.speed!r}"
+        raise UsageError(msg)
+    return speed
+
+
+def _configure_logging() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+    )
+
+
+def _tell(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        result, trades = report.result, report.trades
+        log.info(
+            "result",
+            net_pnl_usd=result.net_pnl_usd,
+            open_pnl_usd=result.open_pnl_usd,
+            trades=trades.trades,
+            bars=report.run.bars,
+            skipped=source.skipped.total,
+            log=str(made.log_path),
+        )
+        return
+    sys.stdout.write(render(report))
