@@ -141,6 +141,77 @@ def check(
     command.run(SettingOptions(profile, config_dir, config, overrides or []), warms=warm, as_json=as_json)
 
 
+LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
+
+
+@app.command()
+def logs(
+    path: LogPath = Path("logs"),
+    since: Annotated[str | None, typer.Option("--from", help="Date of a session, or a time of New York.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="The same; it belongs to the period.")] = None,
+    action: Annotated[str | None, typer.Option(help="Final action: BUY, SELL, ...")] = None,
+    method: Annotated[str | None, typer.Option(help="Fusion method: agreement, weighted, ...")] = None,
+    veto: Annotated[str | None, typer.Option(help="A rule that blocked the decision.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many lines.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only the last so many of those that are there.")] = None,
+    *,
+    vetoed: Annotated[bool, typer.Option("--vetoed", help="Decisions that any rule blocked.")] = False,
+    orders: Annotated[bool, typer.Option("--orders", help="Bars at which an order left.")] = False,
+    fills: Annotated[bool, typer.Option("--fills", help="Bars with executions.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is still being written.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read the decision log: a table for people, or its lines for `jq`."""
+    from trader.analysis import logs as body
+    from trader.analysis import selection as choose
+
+    selection = choose.Selection(
+        since=None if since is None else choose.bound(since),
+        until=None if until is None else choose.bound(until),
+        action=None if action is None else choose.action_named(action),
+        method=None if method is None else choose.method_named(method),
+        veto=None if veto is None else choose.rule_named(veto),
+        vetoed=vetoed,
+        with_orders=orders,
+        with_fills=fills,
+    )
+    view = body.View(as_json=as_json, in_colour=sys.stdout.isatty(), limit=limit, last=last)
+    body.run_logs(path, selection, view, sys.stdout, wait=body.sleeping() if follow else None)
+
+
+@app.command()
+def verify(path: LogPath = Path("logs"), *, as_json: AsJson = False) -> None:
+    """Prove a decision log unbroken; exit 1 names the first line that is not what was written."""
+    from trader.analysis.verify import run_verify
+
+    raise typer.Exit(run_verify(path, as_json=as_json, out=sys.stdout))
+
+
+bench_app = typer.Typer(help="The speed and size figures of this machine.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+
+
+@bench_app.command()
+def engine(
+    bars: Annotated[int, typer.Option(min=10_000, help="One-minute bars a run.")] = 200_000,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each kind; the median counts.")] = 3,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Bars per second of process CPU time, latency of a live bar, peak memory of a long file."""
+    from trader.commands.bench import run_engine
+
+    run_engine(bars, repeats, as_json=as_json)
+
+
+@bench_app.command(hidden=True)
+def memory(bars: Path) -> None:
+    """Backtest a file without a log and print this process's peak memory: `engine` calls it in a process of its own."""
+    from trader.commands.bench import run_memory
+
+    run_memory(bars)
+
+
 def main() -> None:
     """The console entry point: errors that name a remedy end here, with their exit code."""
     try:

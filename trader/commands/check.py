@@ -6,6 +6,7 @@ import sys
 from trader.adapters.strategy_loader import load_strategy
 from trader.app import open_bundle
 from trader.commands.common import SettingOptions, settings_from
+from trader.commands.warm import warm_kernels
 from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.observation import schema_hash
@@ -20,7 +21,7 @@ def run(options: SettingOptions, *, warms: bool, as_json: bool) -> None:
         raise ConfigurationError(msg)
     settings = settings_from(options)
     calendar = Calendar.load()
-    found = {
+    found: dict[str, str | float | None] = {
         "profile": options.profile,
         "market": settings.market,
         "strategy": settings.strategy.name,
@@ -38,9 +39,7 @@ def run(options: SettingOptions, *, warms: bool, as_json: bool) -> None:
     else:
         load_strategy(settings.strategy.name, settings.strategy.options)
     if warms:
-        from trader.commands.warm import warm_kernels
-
-        found["kernels_compiled_s"] = round(warm_kernels(), 2)
+        found["kernels_ready_s"] = round(warm_kernels(settings), 2)
     if as_json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
