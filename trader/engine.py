@@ -4,7 +4,6 @@ Live, paper and backtest run this class; they differ in the feed, the broker and
 """
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trader.advisor.question import Answer
 from trader.analysis.report import Tally
@@ -13,7 +12,7 @@ from trader.clock_text import utc_text
 from trader.controls import Controls
 from trader.domain.actions import Action
 from trader.domain.bars import Bar
-from trader.domain.decisions import Decision, Rule
+from trader.domain.decisions import Advice, Decision, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import ExitReason
 from trader.domain.sessions import Calendar, Session
@@ -65,7 +64,7 @@ class Engine:
         self._plan = SessionPlan(entry_start_ns=0, entry_end_ns=0, flat_at_ns=0)
         self._symbol = ""
         self._last_close_ns = 0
-        self._last_ticks = 0
+        self._idle: dict[int, Outcome] = {}
         self._is_exhausted = False
         self.bars = 0
 
@@ -81,27 +80,44 @@ class Engine:
     async def on_bar(self, bar: Bar) -> None:
         """The straight line: fills, features, proposal, advice, fusion, review, record, order."""
         parts = self._parts
-        session = self._let_time_pass(bar)
+        router = parts.router
+        session = self._session
+        if session is None or bar.ts_open_ns != self._last_close_ns or bar.symbol != self._symbol:
+            session = self._cross_gap(bar)
+        elif bar.ts_open_ns >= session.close_ns:
+            session = self._enter_session(bar.ts_open_ns)
         parts.broker.on_bar(bar)
-        ts_ns = bar.ts_close_ns
-        parts.router.at(parts.instrument.to_ticks(bar.close), ts_ns, ts_ns)
-        self._close_when_due(ts_ns)
-        if parts.router.executions:
+        if router.executions:
             self._count_results()
+        ts_ns = self._last_close_ns = bar.ts_close_ns
         plan = self._plan
+        if ts_ns >= plan.flat_at_ns:
+            router.flatten(ExitReason.FLAT_AT)
         in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
-        look = parts.pipeline.look(
-            bar, session, entries_open=in_window and self._may_enter(), halted=not self._may_enter()
-        )
+        halted = not self._may_enter()
+        look = parts.pipeline.look(bar, session, entries_open=in_window and not halted, halted=halted)
+        router.at(look.close_ticks, ts_ns, ts_ns)
         if look.stop_trailed:
-            parts.router.stop_trailed()
-        answer = await self._advice(look)
-        advice = None if answer is None else answer.usable
+            router.stop_trailed()
+        if look.question is None:
+            answer = parts.advisor.late_answer(look.seq, ts_ns, look.outlook.mask, look.outlook.account)
+        else:
+            answer = await parts.advisor.answer(look.question)
+        advice = None if answer is None else self._note_answer(look, answer)
         decision = fuse(look.proposal, advice, look.outlook.mask, parts.fusion)
         outcome = self._review(look, decision, in_window=in_window)
-        parts.logbook.bar(look, answer, decision, outcome, parts.router)
-        parts.router.release()
-        self._tally(look, decision, outcome, in_window=in_window)
+        parts.logbook.bar(look, answer, decision, outcome, router)
+        router.release()
+        account = look.outlook.account
+        parts.tally.bar(
+            session.date,
+            ts_ns,
+            decision.action,
+            decision.method,
+            outcome.active,
+            in_window,
+            account.realized_cents + account.equity_cents - account.balance_cents,
+        )
         self.bars += 1
 
     @property
@@ -127,69 +143,53 @@ class Engine:
     def _may_enter(self) -> bool:
         return self.controls.entries_allowed and not self._is_exhausted and self._parts.logbook.is_healthy
 
-    async def _advice(self, look: Look) -> Answer | None:
-        """The answer that counts at this bar: to its question, or late to an earlier one."""
-        advisor = self._parts.advisor
-        if look.question is None:
-            outlook = look.outlook
-            answer = advisor.late_answer(look.seq, outlook.bar.ts_close_ns, outlook.mask, outlook.account)
-        else:
-            answer = await advisor.answer(look.question)
-        if answer is not None:
-            self._parts.tally.asked(answer.status, is_late=look.question is None)
-            if answer.usable is not None:
-                self._parts.pipeline.answered(look.seq)
-        return answer
+    def _note_answer(self, look: Look, answer: Answer) -> Advice | None:
+        """Count an answer, to this bar's question or late to an earlier one; the advice that fusion may compare."""
+        self._parts.tally.asked(answer.status, is_late=look.question is None)
+        advice = answer.usable
+        if advice is not None:
+            self._parts.pipeline.answered(look.seq)
+        return advice
 
     def _review(self, look: Look, decision: Decision, *, in_window: bool) -> Outcome:
         """Judge the decision on the account as it is now, and prepare what may be done; no await from here on."""
         parts = self._parts
         outlook = look.outlook
-        bar = outlook.bar
         account = parts.book.view()
-        standing = parts.counters.observe(account, bar.ts_close_ns) | self.controls.standing
+        ts_ns = outlook.bar.ts_close_ns
+        standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
             standing |= _OUTSIDE_WINDOW
-        context = RiskContext(
-            bar,
-            outlook.mask,
-            standing,
-            parts.instrument.to_ticks(bar.close),
-            parts.pipeline.atr_ticks,
-            look.stop_distance_ticks,
-            look.target_distance_ticks,
-        )
-        active = parts.reviewer.active_rules(account, context)
+        active = parts.reviewer.rules_in_force(account, standing, look.stop_distance_ticks, ts_ns)
         reason = parts.reviewer.must_flatten(account, active)
         if reason is not None:
             parts.router.flatten(reason)
         if decision.action is _HOLD:
-            return Outcome("idle", (), active)
-        mask = parts.pipeline.mask_now(bar, ready=outlook.ready, entries_open=in_window and self._may_enter())
-        verdict = parts.reviewer.review(decision, parts.book.view(), replace(context, mask=mask))
+            idle = self._idle.get(active)
+            if idle is None:
+                idle = self._idle[active] = Outcome("idle", (), active)
+            return idle
+        may_enter = in_window and self._may_enter()
+        context = RiskContext(
+            outlook.bar,
+            parts.pipeline.mask_now(look.close_ticks, ready=outlook.ready, entries_open=may_enter),
+            standing,
+            look.close_ticks,
+            parts.pipeline.atr_ticks,
+            look.stop_distance_ticks,
+            look.target_distance_ticks,
+        )
+        verdict = parts.reviewer.review(decision, parts.book.view(), context)
         if isinstance(verdict, Approved):
             parts.router.submit(verdict)
             return Outcome("approved", (), active)
         parts.tally.veto(verdict.rules)
         return Outcome("vetoed", verdict.rules, active)
 
-    def _tally(self, look: Look, decision: Decision, outcome: Outcome, *, in_window: bool) -> None:
-        outlook = look.outlook
-        account = outlook.account
-        self._parts.tally.bar(
-            outlook.session.date,
-            outlook.bar.ts_close_ns,
-            decision.action,
-            decision.method,
-            outcome.active,
-            in_window,
-            account.realized_cents + account.equity_cents - account.balance_cents,
-        )
-
-    def _let_time_pass(self, bar: Bar) -> Session:
-        """Everything between the last bar and this one: sessions, rolls, halts, the time to be flat."""
-        ts_ns = bar.ts_open_ns
-        if ts_ns < self._last_close_ns:
+    def _cross_gap(self, bar: Bar) -> Session:
+        """Everything that can lie between two bars that do not follow each other: sessions, rolls, halts, flat_at."""
+        ts_ns, last_ns = bar.ts_open_ns, self._last_close_ns
+        if ts_ns < last_ns:
             msg = f"bar {self.bars} opens before the one before it has closed"
             raise InvariantError(msg)
         session = self._session
@@ -198,19 +198,13 @@ class Engine:
         if bar.symbol != self._symbol:
             self._enter_contract(bar)
         router = self._parts.router
-        router.at(self._last_ticks, self._last_close_ns, ts_ns)
-        if router.entry_working and any(self._last_close_ns <= halt[0] < ts_ns for halt in session.halts):
+        router.pass_time(ts_ns)
+        if router.entry_working and any(last_ns <= halt[0] < ts_ns for halt in session.halts):
             router.cancel_entry()
-            router.release()
-        self._close_when_due(ts_ns)
-        self._last_close_ns = bar.ts_close_ns
-        self._last_ticks = self._parts.instrument.to_ticks(bar.close)
-        return session
-
-    def _close_when_due(self, ts_ns: int) -> None:
         if ts_ns >= self._plan.flat_at_ns:
-            self._parts.router.flatten(ExitReason.FLAT_AT)
-            self._parts.router.release()
+            router.flatten(ExitReason.FLAT_AT)
+        router.release()
+        return session
 
     def _enter_session(self, ts_ns: int) -> Session:
         parts = self._parts

@@ -33,6 +33,7 @@ class Look(Struct, frozen=True, gc=False):
     not_asked: NotAsked | None
     question: Question | None
     stop_trailed: bool
+    close_ticks: int
     stop_distance_ticks: int
     target_distance_ticks: int
 
@@ -108,7 +109,9 @@ class Pipeline:
         mask = bits & line.MASK
         ready = bits & line.READY != 0
         account = book.view()
-        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, stop, target = self._reading.tolist()
+        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, ticks, stop, target = (
+            self._reading.tolist()
+        )
         reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
         outlook = Outlook(bar, session, self._obs, reading, mask, ready, account)
         proposal = self._propose(outlook)
@@ -119,16 +122,17 @@ class Pipeline:
         forced = mask & (mask - 1) == 0
         trailed = bits & line.TRAILED != 0
         if isinstance(asked, NotAsked):
-            return Look(seq, outlook, proposal, forced, (), asked, None, trailed, int(stop), int(target))
+            return Look(seq, outlook, proposal, forced, (), asked, None, trailed, int(ticks), int(stop), int(target))
         question = ask_about(outlook, seq, self._instrument)
         triggers = TRIGGER_SETS[asked]
-        return Look(seq, outlook, proposal, forced, triggers, None, question, trailed, int(stop), int(target))
+        return Look(
+            seq, outlook, proposal, forced, triggers, None, question, trailed, int(ticks), int(stop), int(target)
+        )
 
     def answered(self, seq: int) -> None:
         """A usable answer came at bar `seq`: the gate counts its interval from there."""
         self._gate.answered(seq)
 
-    def mask_now(self, bar: Bar, *, ready: bool, entries_open: bool) -> int:
+    def mask_now(self, close_ticks: int, *, ready: bool, entries_open: bool) -> int:
         """The mask, computed again from the book as it is now."""
-        close_ticks = self._instrument.to_ticks(bar.close)
         return int(k.valid_actions(self._row, self._terms, close_ticks, self.atr_ticks, ready and entries_open))

@@ -86,6 +86,10 @@ class Router:
         self._last_price_ns = ts_ns
         self._now_ns = now_ns
 
+    def pass_time(self, now_ns: int) -> None:
+        """No price, but later."""
+        self._now_ns = now_ns
+
     def submit(self, approved: Approved) -> None:
         """Prepare an approved decision: reserve it in the book and put its order out for `release`."""
         match approved.action:

@@ -19,14 +19,15 @@ MASK = 63
 NS_PER_MINUTE = 60_000_000_000
 
 
-STOP_DISTANCE = market.READING_SIZE
-TARGET_DISTANCE = market.READING_SIZE + 1
-"""Places in the reading, after the market's: the bracket that an entry decided at this bar would have, in ticks."""
+CLOSE_TICKS = market.READING_SIZE
+STOP_DISTANCE = market.READING_SIZE + 1
+TARGET_DISTANCE = market.READING_SIZE + 2
+"""Places in the reading, after the market's: the close, and the bracket of an entry decided here, all in ticks."""
 
 
 def new_reading() -> NDArray[np.float64]:
     """Room for the indicators that `observe` leaves in units for people."""
-    return np.zeros(market.READING_SIZE + 2)
+    return np.zeros(market.READING_SIZE + 3)
 
 
 @njit(cache=True, error_model="numpy")
@@ -73,6 +74,7 @@ def observe(
     )
     ready = market.is_full(state, full)
     stop_distance = book.stop_distance_ticks(terms, state[market.ATR])
+    reading[CLOSE_TICKS] = close_ticks
     reading[STOP_DISTANCE] = stop_distance
     reading[TARGET_DISTANCE] = book.target_distance_ticks(terms, stop_distance)
     return account_part(

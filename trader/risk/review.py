@@ -81,13 +81,20 @@ class Reviewer:
         )
 
     def active_rules(self, account: AccountView, context: RiskContext) -> int:
-        """The rules in force at this bar, whatever was decided, as bits; INVALID_NOW belongs to a decision."""
-        bits = context.standing & self.in_use
-        if context.stop_distance_ticks < self._min_stop_ticks:
+        """`rules_in_force` of a context."""
+        return self.rules_in_force(account, context.standing, context.stop_distance_ticks, context.bar.ts_close_ns)
+
+    def rules_in_force(self, account: AccountView, standing: int, stop_distance_ticks: int, ts_ns: int) -> int:
+        """The rules in force at this bar, whatever was decided, as bits; INVALID_NOW belongs to a decision.
+
+        `standing` are the bits that others judge; the distance is that of an entry decided here.
+        """
+        bits = standing & self.in_use
+        if stop_distance_ticks < self._min_stop_ticks:
             bits |= _COST
         if account.trades_in_session >= self._max_trades:
             bits |= _MAX_TRADES
-        if self._cooldown_ns and context.bar.ts_close_ns - account.last_stop_ts_ns < self._cooldown_ns:
+        if self._cooldown_ns and ts_ns - account.last_stop_ts_ns < self._cooldown_ns:
             bits |= _COOLDOWN
         return bits
 
