@@ -38,6 +38,8 @@ ZONES = (
 """Clocks that are tried; two that agree on every bar of a file count as one, named by the first."""
 
 SESSIONS_AT_LEAST = 3
+DAYS_AT_LEAST = 2
+"""Three sessions hold two whole days of any clock."""
 WRONG_SHARE = 0.1
 LIQUID_SHARE = 0.8
 """A day counts for the peak if it has at least this share of the bars of the busiest."""
@@ -124,7 +126,7 @@ def _try(seen: Survey, period_minutes: int, calendar: Calendar, tz: str, stamp: 
     )
     if not _keeps_hours(candidate):
         return candidate
-    peak_minute, liquid_days = _peak(seen, period_minutes, tz, early_ns // MINUTE_NS)
+    peak_minute, liquid_days = _peak(seen, tz, early_ns // MINUTE_NS)
     return _Candidate(
         tz=tz,
         stamp=stamp,
@@ -142,7 +144,7 @@ def _keeps_hours(candidate: _Candidate) -> bool:
 
 def _fits(candidate: _Candidate, period_minutes: int) -> bool:
     expected = _CASH_OPEN_MINUTE // period_minutes * period_minutes
-    enough = candidate.liquid_days >= SESSIONS_AT_LEAST
+    enough = candidate.liquid_days >= DAYS_AT_LEAST
     return _keeps_hours(candidate) and enough and candidate.peak_minute == expected
 
 
@@ -155,7 +157,7 @@ def _distinct(candidates: Iterable[_Candidate]) -> list[_Candidate]:
     return found
 
 
-def _peak(seen: Survey, period_minutes: int, tz: str, early_minutes: int) -> tuple[int | None, int]:
+def _peak(seen: Survey, tz: str, early_minutes: int) -> tuple[int | None, int]:
     """ET minute at which the busiest bar of the median day opens, and the days that were compared."""
     bars = np.count_nonzero(seen.profile, axis=1)
     liquid = bars >= max(1, LIQUID_SHARE * bars.max())
@@ -164,12 +166,10 @@ def _peak(seen: Survey, period_minutes: int, tz: str, early_minutes: int) -> tup
     in_et = np.empty_like(profile)
     for shift in np.unique(late).tolist():
         in_et[late == shift] = np.roll(profile[late == shift], shift, axis=1)
-    median = np.median(in_et.reshape(len(days), -1, period_minutes).sum(axis=2), axis=0)
+    median = np.median(in_et, axis=0)
     for start, end in _NOT_COMPARED:
-        median[start // period_minutes : end // period_minutes] = 0
-    if median.max() <= 0:
-        return None, len(days)
-    return int(median.argmax()) * period_minutes, len(days)
+        median[start:end] = 0
+    return int(median.argmax()) if median.max() > 0 else None, len(days)
 
 
 def _minutes_to_et(day: int, tz: str) -> int:

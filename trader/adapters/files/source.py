@@ -17,7 +17,7 @@ from trader.errors import InputError
 
 HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 20
-LONGEST_LINE_BYTES = 1 << 16
+LONGEST_LINE_BYTES = 1 << 15
 
 _GZIP = b"\x1f\x8b"
 _FOREIGN = (
@@ -30,6 +30,9 @@ _FOREIGN = (
     (b"\xff\xfe", "is UTF-16 text; save it as UTF-8"),
     (b"\xfe\xff", "is UTF-16 text; save it as UTF-8"),
 )
+_TOO_LONG = f"has no line end within {LONGEST_LINE_BYTES} bytes from line {{}} on; give a CSV file"
+_NOT_IN_TEXT = set(range(32)) - set(b"\t\n\r\f")
+_MARKUP = (b"<!", b"<?xml", b"<html", b"<head", b"<body", b"<script")
 
 
 class Block(Struct, frozen=True, kw_only=True):
@@ -110,8 +113,7 @@ class BarText:
             else:
                 rest += part
             if len(rest) > LONGEST_LINE_BYTES:
-                what = f"has no line end within {LONGEST_LINE_BYTES} bytes from line {first_line} on; give a CSV file"
-                raise self._refused(what)
+                raise self._refused(_TOO_LONG.format(first_line))
         if rest:
             yield Block(buf=np.frombuffer(rest + b"\n", dtype=np.uint8), first_line=first_line, is_cut=True)
 
@@ -126,18 +128,16 @@ class BarText:
 
 def _what_else(head: bytes) -> str:
     """What a file with this beginning is, if it cannot be lines of text; empty if it can."""
-    if not head.strip():
-        return "is empty; give a file with bars"
-    for magic, what in _FOREIGN:
-        if head.startswith(magic):
-            return what
-    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        return "is a web page (HTML or XML), not bars; download the file itself"
-    if any(byte < 32 and byte not in b"\t\n\r\f" for byte in set(head)):
-        return "is binary, not text; give a CSV file"
-    if b"\n" not in head and b"\r" in head:
-        return "ends its lines by CR alone; save it with LF or CRLF"
-    return ""
+    shown = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    signs = (
+        (not shown, "is empty; give a file with bars"),
+        *((head.startswith(magic), what) for magic, what in _FOREIGN),
+        (shown.startswith(_MARKUP), "is a web page (HTML or XML), not bars; download the file itself"),
+        (bool(set(head) & _NOT_IN_TEXT), "is binary, not text; give a CSV file"),
+        (b"\n" not in head and b"\r" in head, "ends its lines by CR alone; save it with LF or CRLF"),
+        (len(head) - head.rfind(b"\n") > LONGEST_LINE_BYTES, _TOO_LONG.format(head.count(b"\n") + 1)),
+    )
+    return next((what for is_so, what in signs if is_so), "")
 
 
 def _why(error: Exception, path: Path) -> str:
