@@ -35,6 +35,7 @@ _ACCOUNT = AccountView(
     streak=0,
     win_rate=0.5,
     last_stop_ts_ns=0,
+    account_no=1,
 )
 
 _QUESTION = Question(

@@ -1,6 +1,7 @@
 """When a question leaves for the advisor."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from builders import an_account
@@ -47,7 +48,7 @@ def ask(
     return asked if isinstance(asked, NotAsked) else TRIGGER_SETS[asked]
 
 
-def a_quiet_gate(account: AccountView = FLAT, answered: int = 100, **changes: object) -> Gate:
+def a_quiet_gate(account: AccountView = FLAT, answered: int = 100, **changes: Any) -> Gate:
     """A gate that was answered at bar 100 and has nothing to ask at 101."""
     gate = Gate(replace(RULES, **changes), account)
     gate.answered(answered)
@@ -210,7 +211,8 @@ def test_gate_with_a_trigger_off_does_not_ask_for_it(
 ) -> None:
     """Each trigger has its switch; the others still work."""
     assert isinstance(ask(a_quiet_gate(), seq, proposal, account), tuple)
-    gate = a_quiet_gate(**{switch: False})
+    changes: dict[str, Any] = {switch: False}
+    gate = a_quiet_gate(**changes)
     assert ask(gate, seq, proposal, account) is NotAsked.NO_TRIGGER
     everything = ask(gate, 110, Proposal(Action.BUY, 0.1), an_account(balance_cents=1_000_000))
     assert isinstance(everything, tuple)

@@ -1,5 +1,6 @@
 """What an advisor is told."""
 
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,7 +31,8 @@ READING = Reading(
 
 
 def an_outlook(**account: object) -> Outlook:
-    session = Calendar.shipped().session_of(a_bar().ts_open_ns)
+    session = Calendar.load().at(a_bar().ts_open_ns)
+    assert session is not None
     return Outlook(a_bar(930), session, np.zeros(261, np.float32), READING, 0b001001, True, an_account(**account))
 
 
@@ -91,8 +93,6 @@ def test_question_has_no_room_for_what_the_strategy_chose() -> None:
 @given(st.integers(1_450_000_000, 2_050_000_000))
 def test_time_et_is_what_the_time_zone_database_says(ts_s: int) -> None:
     """Formatted from the session's offset, equal to the zone's own."""
-    from datetime import UTC, datetime
-
     local = datetime.fromtimestamp(ts_s, tz=UTC).astimezone(ZoneInfo("America/New_York"))
     offset = local.utcoffset()
     assert offset is not None

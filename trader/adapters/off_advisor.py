@@ -23,7 +23,7 @@ class OffAdvisor:
 
     def counts(self) -> AdviceCounts:
         """All zero."""
-        return AdviceTally().counts()
+        return AdviceTally().counts(0)
 
     async def close(self) -> bool:
         """Nothing to end."""

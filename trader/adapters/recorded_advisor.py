@@ -58,7 +58,7 @@ class RecordedAdvisor:
 
     def counts(self) -> AdviceCounts:
         """The statistics so far; nothing here calls a model."""
-        return self._tally.counts()
+        return self._tally.counts(0)
 
     async def close(self) -> bool:
         """Nothing to end."""

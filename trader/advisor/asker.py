@@ -1,21 +1,18 @@
-"""Gets a question answered without ever holding up the loop: cache, breaker, deadline, one call in flight.
+"""Gets a question answered without ever holding up the loop: late answers, cache, breaker, back end, in this order.
 
 The engine writes `answer = await asker.answer(question)` on bars that are asked, and `asker.late_answer(...)` on the
 others. A back end that declares itself instant (a pure function) is called in place; any other runs in one thread.
 """
-
-import asyncio
-from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.advisor.breaker import Breaker
 from trader.advisor.cache import AdviceCache
+from trader.advisor.caller import LATE, Caller
 from trader.advisor.counts import AdviceCounts, AdviceTally
 from trader.advisor.delay import DelayLine, Exchange
 from trader.advisor.question import NS_PER_S, Answer, Question, to_step
-from trader.advisor.thread import CallThread
 from trader.domain.account import AccountView
 from trader.domain.decisions import AdviceStatus
 from trader.errors import ConfigurationError, InvariantError
@@ -23,7 +20,6 @@ from trader.ports import AdvisorBackend
 
 CLOSE_PATIENCE_S = 2.0
 ERROR_CHARS = 500
-_LATE = Answer(status=AdviceStatus.LATE)
 _BREAKER_OPEN = Answer(status=AdviceStatus.BREAKER_OPEN)
 _FAILURES = frozenset({AdviceStatus.ERROR, AdviceStatus.INVALID})
 
@@ -32,7 +28,8 @@ class AskRules(Struct, frozen=True, kw_only=True):
     """How long an answer may take. `is_patient` (every replay) waits for it whatever it takes.
 
     `assumed_latency_ms` is for replays: an answer that would have missed the deadline counts as late, and may be used
-    from the first bar that closes once it would have come.
+    from the first bar that closes once it would have come. `breaker_errors` failures in a row (errors and invalid
+    replies) keep questions back for `breaker_reset_s` of bar time.
     """
 
     is_patient: bool
@@ -42,35 +39,20 @@ class AskRules(Struct, frozen=True, kw_only=True):
     breaker_reset_s: int
 
 
-class _Call:
-    """A question on its way to the back end, and the future that its asker waits for."""
-
-    __slots__ = ("done", "is_late", "question")
-
-    def __init__(self, question: Question, done: "asyncio.Future[Answer]") -> None:
-        self.question = question
-        self.done = done
-        self.is_late = False
-
-
 class Asker:
-    """One back end behind cache, breaker and deadline. One question is in flight; the newest other one waits."""
+    """One back end behind cache, breaker and deadline."""
 
     def __init__(self, backend: AdvisorBackend, rules: AskRules, cache: AdviceCache) -> None:
         if rules.assumed_latency_ms and not rules.is_patient:
             msg = "advisor.assumed_latency_ms is for replays; a live advisor has a latency of its own: set it to 0"
             raise ConfigurationError(msg)
         self._backend = backend
-        self._rules = rules
         self._cache = cache
+        self._deadline_s = None if rules.is_patient else rules.deadline_ms / 1000
         self._breaker = Breaker(rules.breaker_errors, rules.breaker_reset_s)
+        self._caller = Caller(backend.ask, self._judge)
         is_delayed = rules.assumed_latency_ms > rules.deadline_ms
         self._delay = DelayLine(rules.assumed_latency_ms) if is_delayed else None
-        self._thread: CallThread | None = None
-        self._in_flight: _Call | None = None
-        self._waiting: _Call | None = None
-        self._late: Exchange | None = None
-        self._broken: InvariantError | None = None
         self._tally = AdviceTally()
 
     async def answer(self, question: Question) -> Answer:
@@ -85,101 +67,54 @@ class Asker:
 
         To be called on every bar that is not asked: a late answer lasts for one bar only.
         """
-        if self._late is None and self._delay is None:
+        if self._caller.late is None and self._delay is None:
             return None
         answer = self._take_late(seq, ts_close_ns, mask, account.position_qty, account.trades_closed)
         if answer is not None:
             self._tally.note(answer)
         return answer
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is in flight."""
+        return self._caller.is_idle
+
     def forget(self) -> None:
         """A contract roll: what was asked about the old contract counts no more."""
         self._cache.evict()
-        self._late = None
+        self._caller.forget()
         if self._delay is not None:
             self._delay.clear()
 
     def counts(self) -> AdviceCounts:
         """The statistics so far."""
-        return self._tally.counts()
+        return self._tally.counts(self._caller.calls)
 
     async def close(self) -> bool:
         """End back end and thread. False where the call in flight does not end: its thread dies with the process."""
-        if self._waiting is not None:
-            _settle(self._waiting, _LATE)
-            self._waiting = None
         self._backend.close()
-        if self._in_flight is not None:
-            await asyncio.wait((self._in_flight.done,), timeout=CLOSE_PATIENCE_S)
-        is_idle = self._in_flight is None
-        if self._thread is not None:
-            self._thread.stop(wait=is_idle)
-            self._thread = None
-        return is_idle
+        return await self._caller.close(CLOSE_PATIENCE_S)
 
     async def _ask(self, question: Question) -> Answer:
-        if self._broken is not None:
-            raise self._broken
         if self._breaker.refuses(question.ts_close_ns):
             return _BREAKER_OPEN
         if self._backend.is_instant:
-            self._tally.model_calls += 1
             answer = self._judge(question, self._call_now(question))
         else:
-            answer = await self._call_in_thread(question)
+            answer = await self._caller.call(question, self._deadline_s)
         if answer.status is not AdviceStatus.USED:
             return answer
         if self._delay is not None:
             self._delay.put(Exchange(question, answer))
-            return _LATE
+            return LATE
         return self._serve(question, answer)
 
     def _call_now(self, question: Question) -> object:
+        self._caller.calls += 1
         try:
             return self._backend.ask(question)
-        except Exception as error:  # noqa: BLE001 - whatever a back end raises becomes an answer, see _judge
+        except Exception as error:  # noqa: BLE001 -- whatever a back end raises becomes an answer, see _judge
             return error
-
-    async def _call_in_thread(self, question: Question) -> Answer:
-        call = _Call(question, asyncio.get_running_loop().create_future())
-        if self._in_flight is None:
-            self._start(call)
-        else:
-            if self._waiting is not None:
-                _settle(self._waiting, _LATE)
-            self._waiting = call
-        if self._rules.is_patient:
-            return await call.done
-        await asyncio.wait((call.done,), timeout=self._rules.deadline_ms / 1000)
-        if call.done.done():
-            return call.done.result()
-        call.is_late = True
-        return _LATE
-
-    def _start(self, call: _Call) -> None:
-        if self._thread is None:
-            self._thread = CallThread("advisor")
-        self._in_flight = call
-        self._tally.model_calls += 1
-        loop = asyncio.get_running_loop()
-        self._thread.submit(loop, partial(self._backend.ask, call.question), partial(self._ended, call))
-
-    def _ended(self, call: _Call, outcome: object) -> None:
-        """The back end is free again; runs in the loop."""
-        self._in_flight = None
-        try:
-            answer = self._judge(call.question, outcome)
-        except InvariantError as error:
-            self._broken = error
-            if not call.done.done():
-                call.done.set_exception(error)
-            return
-        if call.is_late and answer.status is AdviceStatus.USED:
-            self._late = Exchange(call.question, answer)
-        _settle(call, answer)
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            self._start(waiting)
 
     def _judge(self, question: Question, outcome: object) -> Answer:
         """What a back end's reply, or the exception it raised, is worth; keeps the breaker's count."""
@@ -195,7 +130,7 @@ class Asker:
         return answer
 
     def _serve(self, question: Question, answer: Answer) -> Answer:
-        """Keep usable advice for reuse, and round it for use."""
+        """Keep advice for reuse, and round it for use."""
         advice = answer.advice
         if advice is None:
             return answer
@@ -206,7 +141,7 @@ class Asker:
         return replace(answer, advice=replace(advice, confidence=rounded))
 
     def _late_for(self, question: Question) -> Answer | None:
-        if self._late is None and self._delay is None:
+        if self._caller.late is None and self._delay is None:
             return None
         answer = self._take_late(
             question.seq, question.ts_close_ns, question.mask, question.position_qty, question.trades_closed
@@ -217,9 +152,7 @@ class Asker:
         return None
 
     def _take_late(self, seq: int, ts_close_ns: int, mask: int, qty: int, trades_closed: int) -> Answer | None:
-        late, self._late = self._late, None
-        if self._delay is not None:
-            late = self._delay.take(ts_close_ns)
+        late = self._caller.take_late() if self._delay is None else self._delay.take(ts_close_ns)
         if late is None:
             return None
         asked = late.question
@@ -232,11 +165,6 @@ class Asker:
             age_s=(ts_close_ns - asked.ts_close_ns) // NS_PER_S,
             visible_from_bar=seq,
         )
-
-
-def _settle(call: _Call, answer: Answer) -> None:
-    if not call.done.done():
-        call.done.set_result(answer)
 
 
 def _checked(answer: Answer, mask: int) -> Answer:

@@ -24,7 +24,6 @@ class AdviceTally:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.model_calls = 0
         self.late_used = 0
         self._by_status = dict.fromkeys(AdviceStatus, 0)
 
@@ -32,11 +31,11 @@ class AdviceTally:
         """One more outcome."""
         self._by_status[answer.status] += 1
 
-    def counts(self) -> AdviceCounts:
+    def counts(self, model_calls: int) -> AdviceCounts:
         """The numbers so far."""
         return AdviceCounts(
             asked=self.asked,
-            model_calls=self.model_calls,
+            model_calls=model_calls,
             late_used=self.late_used,
             by_status=dict(self._by_status),
         )

@@ -70,7 +70,7 @@ class Gate:
         self._told_balance_cents = account.balance_cents
         self._told_win_rate = account.win_rate
 
-    def decide(  # noqa: PLR0913 -- called on every bar: scalars, no record made for the call
+    def decide(
         self, seq: int, mask: int, proposal: Proposal, account: AccountView, *, ready: bool, halted: bool
     ) -> int | NotAsked:
         """The triggers that send a question at bar `seq`, as bits (see TRIGGER_SETS), or why none is sent.
