@@ -90,11 +90,12 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
     stoppable = StoppableFeed(feed, stamp)
 
     def drain(received: signal.Signals) -> None:
-        log.info("draining", signal=received.name, again="ends at once")
+        if made.engine.controls.is_stopping:
+            return
+        log.info("draining", signal=received.name, force="another SIGINT")
         made.engine.controls.is_stopping = True
         stoppable.stop()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
+        loop.remove_signal_handler(signal.SIGINT)
 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, drain, each)
