@@ -4,8 +4,8 @@ Key and ageing (spec advisor.md): buckets of the reading, five minutes of bar ti
 """
 
 import hashlib
-import math
 from collections import OrderedDict
+from math import floor
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -56,6 +56,8 @@ class AdviceCache:
         self._prefix = hashlib.sha256(identity.encode() + b"\0")
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._scope: Scope | None = None
+        self._keyed: Question | None = None
+        self._key = ""
         self.hits = 0
         self.evictions = 0
 
@@ -106,24 +108,12 @@ class AdviceCache:
 
     def key(self, question: Question) -> str:
         """sha256 (hex) of everything that must look the same."""
-        quarter_atr = question.atr / PARTS_PER_ATR
-        parts = (
-            question.market,
-            question.mask,
-            _sign(question.position_qty),
-            stop_state(question),
-            math.floor(question.rsi / RSI_STEP),
-            math.floor(question.adx / ADX_STEP),
-            math.floor((question.price - question.vwap) / quarter_atr),
-            math.floor(question.momentum / quarter_atr),
-            _unrealized_part(question),
-            math.floor(question.win_rate * WIN_RATE_PARTS + 1e-9),
-            min(question.streak, STREAK_TOP),
-            question.regime,
-        )
-        digest = self._prefix.copy()
-        digest.update(repr(parts).encode())
-        return digest.hexdigest()
+        if question is not self._keyed:
+            self._keyed = question
+            digest = self._prefix.copy()
+            digest.update(_look(question).encode())
+            self._key = digest.hexdigest()
+        return self._key
 
     def _enter(self, question: Question) -> None:
         scope = _scope_of(question)
@@ -138,19 +128,22 @@ def stop_state(question: Question) -> str:
         return "none"
     if question.trailing:
         return "trail"
-    side = _sign(question.position_qty)
+    side = 1 if question.position_qty > 0 else -1
     return "break_even" if side * question.stop_price >= side * question.entry_price else "initial"
 
 
-def _unrealized_part(question: Question) -> int:
-    if question.initial_risk_cents <= 0:
-        return 0
-    return question.unrealized_cents * PARTS_PER_R // question.initial_risk_cents
+def _look(question: Question) -> str:
+    quarter_atr = question.atr / PARTS_PER_ATR
+    qty = question.position_qty
+    risk_cents = question.initial_risk_cents
+    return (
+        f"{question.market}|{question.mask}|{(qty > 0) - (qty < 0)}|{stop_state(question)}"
+        f"|{floor(question.rsi / RSI_STEP)}|{floor(question.adx / ADX_STEP)}"
+        f"|{floor((question.price - question.vwap) / quarter_atr)}|{floor(question.momentum / quarter_atr)}"
+        f"|{question.unrealized_cents * PARTS_PER_R // risk_cents if risk_cents > 0 else 0}"
+        f"|{floor(question.win_rate * WIN_RATE_PARTS + 1e-9)}|{min(question.streak, STREAK_TOP)}|{question.regime}"
+    )
 
 
 def _scope_of(question: Question) -> Scope:
     return Scope(question.session_open_ns, question.symbol, question.position_qty, question.trades_closed)
-
-
-def _sign(qty: int) -> int:
-    return (qty > 0) - (qty < 0)

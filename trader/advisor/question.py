@@ -3,7 +3,8 @@
 A question holds nothing that the strategy chose, nor why it is asked: advice is a second opinion.
 """
 
-from datetime import UTC, datetime
+from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from trader.outlook import Outlook
 
 NS_PER_S = 1_000_000_000
+SECONDS_PER_DAY = 86_400
 CONFIDENCE_STEPS = 1024
+_ORDINAL_1970 = date(1970, 1, 1).toordinal()
+_CLOCK = tuple(f"{minute // 60:02d}:{minute % 60:02d}" for minute in range(24 * 60))
 _USABLE = frozenset({AdviceStatus.USED, AdviceStatus.CACHED})
 
 
@@ -113,8 +117,13 @@ def ask_about(outlook: "Outlook", seq: int, instrument: "Instrument") -> Questio
 
 def time_et(ts_ns: int, et_offset_s: int) -> str:
     """A moment on New York's clock, `2023-03-15 10:31`; the offset is the session's, in seconds east of UTC."""
-    local = datetime.fromtimestamp(ts_ns // NS_PER_S + et_offset_s, tz=UTC)
-    return f"{local:%Y-%m-%d %H:%M}"
+    days, second = divmod(ts_ns // NS_PER_S + et_offset_s, SECONDS_PER_DAY)
+    return f"{_date(days)} {_CLOCK[second // 60]}"
+
+
+@lru_cache(maxsize=4)
+def _date(days_since_1970: int) -> str:
+    return date.fromordinal(_ORDINAL_1970 + days_since_1970).isoformat()
 
 
 def to_step(confidence: float) -> float:
