@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from trader.analysis.log import Entry, Kind, parse_line
+from trader.analysis.log import UNDECODABLE, Entry, Kind, parse_line
 from trader.chain import GENESIS, link
 from trader.errors import LogDamagedError
 from trader.records import ContinueRecord
@@ -107,7 +107,7 @@ def suspect(proved: Proved, place: Place, entry: Entry, following: Place | None)
 def _gap_between_files(place: Place, entry: Entry, last: Place) -> Damage | None:
     try:
         record = msgspec.json.decode(entry.payload, type=ContinueRecord)
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return None
     if link(record.head, entry.payload) != entry.hash:
         return None
@@ -123,7 +123,7 @@ def _by_seq(entry: Entry, seq: int | None) -> tuple[DamageKind, str]:
         return changed
     try:
         found = msgspec.json.decode(entry.payload, type=_Seq).seq
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return changed
     if found > seq + 1:
         return DamageKind.DELETED, f"bar {found} stands where bar {seq + 1} should: lines were removed or moved"

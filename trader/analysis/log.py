@@ -19,6 +19,9 @@ PATTERN = "decisions-*.jsonl"
 UNFINISHED_SUFFIXES = frozenset({".tmp", ".old"})
 """Folders that a replay is still writing, or is about to replace."""
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises on bytes that are no JSON of the type, no UTF-8, or nested without end."""
+
 Record = Canonical | EventRecord | StartRecord | ContinueRecord | EndRecord
 
 
@@ -58,14 +61,14 @@ class Entry(Struct, frozen=True, gc=False):
         """The record of a line of kind BAR; LogDamagedError if it is none."""
         try:
             return _decode_bar(self.payload)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise damaged(self.path, self.number, str(error)) from error
 
     def record(self) -> Record:
         """What the line holds, by its kind; LogDamagedError if the kind's schema refuses it."""
         try:
             return msgspec.json.decode(self.payload, type=_RECORDS[self.kind])
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             raise damaged(self.path, self.number, str(error)) from error
 
 
@@ -73,7 +76,7 @@ def parse_line(path: Path, number: int, raw: bytes) -> Entry:
     """Take a line apart without decoding what it holds; LogDamagedError if it is no line of a decision log."""
     try:
         line = _decode_line(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise damaged(path, number, str(error)) from error
     held = [
         (kind, bytes(part))

@@ -45,7 +45,7 @@ def _bar(bar: Canonical, *, in_colour: bool) -> list[str]:
     risk, account = bar.risk, bar.account
     text = _COLUMNS.format(
         bar.bar.close_et[:16].replace("T", " "),
-        f"{bar.bar.c:g}" if bar.bar.c.is_integer() else f"{bar.bar.c:.2f}",
+        f"{bar.bar.c:.2f}",
         _choice(bar.rl.action, bar.rl.confidence),
         _advice(bar.llm),
         bar.fusion.method,

@@ -8,7 +8,7 @@ from trader.domain.decisions import AdviceStatus
 
 WIDTH = 96
 _LEFT_WIDTH = 48
-_LABEL_WIDTH = 20
+_LABEL_WIDTH = 18
 _VALUE_WIDTH = 12
 
 _SENTENCES = {
@@ -27,6 +27,7 @@ def render(report: Report) -> str:
     blocks = [
         _head(run),
         _side_by_side(["Result", *_result(report.result, run.sessions)], ["Trades", *_trades(report.trades)]),
+        _ambiguous(report.result),
         _side_by_side(["Exits", *_nonzero(report.trades.exits)], ["Decided", *_nonzero(decisions.actions)]),
         _side_by_side(["Advice", *_advice(decisions, run.bars)], ["Fusion", *_nonzero(decisions.methods)]),
         _vetoes(decisions),
@@ -40,7 +41,7 @@ def _head(run: RunFigures) -> list[str]:
     period = f"{run.first_session} to {run.last_session}, " if run.first_session else ""
     speed = "" if run.bars_per_s is None else f", {run.bars_per_s:,.0f} bars/s"
     lines = [rule, title, f"{period}{run.sessions:,} sessions, {run.bars:,} bars{speed}"]
-    lines.append(f"accounts used: {run.accounts_used}" + (_renewed(run.accounts_used)))
+    lines.append(f"accounts used: {run.accounts_used}" + _renewed(run.accounts_used))
     if run.skipped_bars:
         lines.append(f"bad bars skipped: {run.skipped_bars:,}")
     for label in run.labels:
@@ -55,26 +56,23 @@ def _renewed(accounts_used: int) -> str:
 
 
 def _result(result: ResultFigures, sessions: int) -> list[str]:
-    sharpe = result.sharpe_daily_annualised
     rows = [
         _row("net P&L", f"{result.net_pnl_usd:,.2f}", "$"),
         _row("", f"{result.net_pnl_points:,.2f}", "points"),
         _row("", f"{result.net_pnl_r:,.2f}", "R"),
         _row("max drawdown", f"{result.max_drawdown_usd:,.2f}", "$"),
-        _row("daily Sharpe", _number(sharpe), f"({sessions:,} sessions)"),
+        _row("daily Sharpe", _number(result.sharpe_daily_annualised), f"({sessions:,} sessions)"),
         _row("commissions", f"{result.commissions_usd:,.2f}", "$"),
         _row("slippage", _number(result.slippage_usd), "$"),
-        _row("ambiguous bars", f"{result.ambiguous_bars:,}", ""),
-        f"  [{result.pessimistic_pnl_usd:,.2f}, {result.optimistic_pnl_usd:,.2f}] $ pessimistic, optimistic",
     ]
     return [*rows, _row("open position", f"{result.open_pnl_usd:,.2f}", "$")] if result.open_pnl_usd else rows
 
 
 def _trades(trades: TradeFigures) -> list[str]:
-    even = f", {trades.scratches} even" if trades.scratches else ""
     return [
         _row("trades", f"{trades.trades:,}", f"({trades.long_trades:,} long, {trades.short_trades:,} short)"),
-        _row("win rate", _number(trades.win_rate_pct, 1), f"% ({trades.wins:,} won, {trades.losses:,} lost{even})"),
+        _row("win rate", _number(trades.win_rate_pct, 1), "%"),
+        _row("won, lost, even", f"{trades.wins:,}, {trades.losses:,}, {trades.scratches:,}", ""),
         _row("profit factor", _number(trades.profit_factor), ""),
         _row("average win", _number(trades.average_win_usd), "$"),
         _row("average loss", _number(trades.average_loss_usd), "$"),
@@ -83,11 +81,20 @@ def _trades(trades: TradeFigures) -> list[str]:
     ]
 
 
+def _ambiguous(result: ResultFigures) -> list[str]:
+    between = f"[{result.pessimistic_pnl_usd:,.2f}, {result.optimistic_pnl_usd:,.2f}]"
+    return [f"Ambiguous bars: {result.ambiguous_bars:,}; P&L [pessimistic, optimistic] = {between} $"]
+
+
 def _advice(decisions: DecisionFigures, bars: int) -> list[str]:
     asked = decisions.advice_asked
     share = f"({100 * asked / bars:.1f} % of bars)" if bars else ""
-    became = {name: count for name, count in decisions.advice.items() if name != AdviceStatus.NOT_ASKED}
-    return [_row("asked", f"{asked:,}", share), _row("used", f"{decisions.advice_used:,}", ""), *_nonzero(became)]
+    became = {f"  {name}": count for name, count in decisions.advice.items() if name != AdviceStatus.NOT_ASKED}
+    return [
+        _row("asked", f"{asked:,}", share),
+        _row("used in all", f"{decisions.advice_used:,}", ""),
+        *_nonzero(became),
+    ]
 
 
 def _vetoes(decisions: DecisionFigures) -> list[str]:

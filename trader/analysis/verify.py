@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from trader.analysis.damage import Damage, DamageKind, Place, Proved, at, parsed, suspect
-from trader.analysis.log import PATTERN, Entry, Kind, open_log, unreadable
+from trader.analysis.log import PATTERN, UNDECODABLE, Entry, Kind, open_log, unreadable
 from trader.chain import GENESIS, link
 from trader.records import ContinueRecord, EndRecord, EventRecord, StartRecord
 
@@ -100,7 +100,7 @@ def describe(report: VerifyReport) -> str:
             f"DAMAGED ({damage.kind.value}): {damage.file}:{damage.line}: {damage.what}\nproved before it: {counts}\n"
         )
     if report.status is Status.NOT_CLOSED:
-        return f"not closed: {report.path}: {counts} hold together, without an end: later lines may be missing\n"
+        return f"not closed: {report.path}: {counts} hold, but have no end: later ones may be missing\n"
     scope = "" if report.is_run else " (one file by itself: what stands before and after it was not checked)"
     kept = ", the head kept beside the files" if report.is_head_known else ""
     return f"intact: {report.path}: {counts}{scope}\nhead {report.head}{kept}\n"
@@ -178,7 +178,7 @@ class _Walk:
                     msgspec.json.decode(entry.payload, type=EventRecord)
                 case Kind.START:
                     msgspec.json.decode(entry.payload, type=StartRecord)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             return f"its content is not of its kind: {error}"
         return None
 
@@ -233,7 +233,7 @@ def _known_head(path: Path) -> tuple[_Head | None, Damage | None]:
         return None, None
     except OSError as error:
         raise unreadable(path, error) from error
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         what = f"it does not hold the head of a log: {error}"
         return None, Damage(kind=DamageKind.CHANGED, file=str(path), line=1, what=what)
 
@@ -241,7 +241,7 @@ def _known_head(path: Path) -> tuple[_Head | None, Damage | None]:
 def _stated_head(entry: Entry) -> str:
     try:
         return msgspec.json.decode(entry.payload, type=ContinueRecord).head
-    except msgspec.DecodeError:
+    except UNDECODABLE:
         return GENESIS  # the chain will not hold, and says where
 
 
