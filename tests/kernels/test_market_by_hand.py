@@ -78,6 +78,16 @@ def test_dead_market_divides_by_the_tick_floor() -> None:
     assert chart.reading[market.READING_ATR] == 0.25
 
 
+def test_mean_of_the_atr_keeps_no_trace_of_a_monstrous_bar() -> None:
+    """Running sums of a billion of ticks and of one would; after a few hundred bars the sum is made anew."""
+    chart = _Chart()
+    chart.bar(10**13, 2 * 10**13, 10**13, 10**13)
+    chart.bar(10**13, 2 * 10**13, 10**13, 10**13)
+    for _ in range(1_600):
+        chart.at(10**13, spread=0.0)
+    assert chart["atr_t"] == 0.0
+
+
 def test_line_of_one_slope_gives_the_moves_that_arithmetic_gives() -> None:
     """Two ticks a bar in bars of range four: true range 4, so ATR 4."""
     chart = _Chart()
@@ -278,6 +288,44 @@ def test_double_top_needs_a_valley_an_atr_deep(valley: float, expected: float) -
     assert (chart.state[market.HIGHS], chart.state[market.LOWS]) == (2.0, 1.0)
     assert 30 < chart.state[market.ATR] < 50
     assert chart["double_top"] == expected
+
+
+@pytest.mark.parametrize(("sign", "name"), [(1.0, "double_top"), (-1.0, "double_bottom")])
+@pytest.mark.parametrize(("depth", "expected"), [(44.0, 0.0), (75.0, 1.0)])
+def test_double_pattern_measures_its_depth_from_the_nearer_of_the_two(
+    sign: float, name: str, depth: float, expected: float
+) -> None:
+    """Twins 15 apart at an ATR of about 35: what lies an ATR from one of them only is not between both."""
+
+    def line(start: float, stop: float, count: int) -> NDArray[np.float64]:
+        return 60_000 + sign * np.linspace(start, stop, count)
+
+    chart = _Chart()
+    chart.at(*([60_000.0] * 30), spread=100.0)
+    chart.at(*line(50, 100, 6), *line(95, 100 - depth, 8), *line(101 - depth, 85, 8), *line(80, 40, 5), spread=0.0)
+    assert 31 < chart.state[market.ATR] < 43
+    assert chart[name] == expected
+
+
+@pytest.mark.parametrize(("sign", "name"), [(1, "double_top"), (-1, "double_bottom")])
+def test_double_pattern_needs_a_swing_strictly_between(sign: int, name: str) -> None:
+    """A bar that is both swing high and swing low is no valley of the pair that it begins."""
+    chart = _Chart()
+
+    def bar(open_: int, far: int, near: int, close: int) -> None:
+        edges = sorted((60_000 + sign * far, 60_000 + sign * near))
+        chart.bar(60_000 + sign * open_, edges[1], edges[0], 60_000 + sign * close)
+
+    for _ in range(10):
+        bar(0, 5, -5, 0)
+    bar(0, 40, -100, 0)
+    for k in range(10):
+        bar(2 * k, 2 * k + 5, 2 * k - 5, 2 * k)
+    bar(20, 41, 17, 22)
+    for k in range(5):
+        bar(23 + k, 28 + k, 18 + k, 23 + k)
+    assert {chart.state[market.HIGHS], chart.state[market.LOWS]} == {1.0, 2.0}
+    assert chart[name] == 0.0
 
 
 def test_double_top_ends_with_the_next_swing_high_that_makes_none() -> None:
