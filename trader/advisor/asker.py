@@ -4,6 +4,8 @@ The engine writes `answer = await asker.answer(question)` on bars that are asked
 others. A back end that declares itself instant (a pure function) is called in place; any other runs in one thread.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -99,7 +101,8 @@ class Asker:
         if self._breaker.refuses(question.ts_close_ns):
             return _BREAKER_OPEN
         if self._backend.is_instant:
-            answer = self._judge(question, self._call_now(question))
+            self._caller.calls += 1
+            answer = self._judge(question, _outcome(self._backend.ask, question))
         else:
             answer = await self._caller.call(question, self._deadline_s)
         if answer.status is not AdviceStatus.USED:
@@ -108,13 +111,6 @@ class Asker:
             self._delay.put(Exchange(question, answer))
             return LATE
         return self._serve(question, answer)
-
-    def _call_now(self, question: Question) -> object:
-        self._caller.calls += 1
-        try:
-            return self._backend.ask(question)
-        except Exception as error:  # noqa: BLE001 -- whatever a back end raises becomes an answer, see _judge
-            return error
 
     def _judge(self, question: Question, outcome: object) -> Answer:
         """What a back end's reply, or the exception it raised, is worth; keeps the breaker's count."""
@@ -165,6 +161,13 @@ class Asker:
             age_s=(ts_close_ns - asked.ts_close_ns) // NS_PER_S,
             visible_from_bar=seq,
         )
+
+
+def _outcome(ask: Callable[[Question], Answer], question: Question) -> object:
+    try:
+        return ask(question)
+    except Exception as error:  # noqa: BLE001 - whatever a back end raises becomes an answer, in _judge
+        return error
 
 
 def _checked(answer: Answer, mask: int) -> Answer:

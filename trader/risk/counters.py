@@ -67,7 +67,6 @@ class Counters:
 
     def __init__(self, limits: RiskLimits, state: CountersState = FRESH) -> None:
         self._max_losses = limits.max_consecutive_losses
-        self._window_trades = limits.win_rate_window
         self._min_win_rate = limits.min_win_rate_threshold
         self._buffer_cents = round(limits.dd_buffer_threshold * limits.trailing_limit_cents, 6)
         self._daily_limit_cents = limits.daily_limit_cents
@@ -115,7 +114,9 @@ class Counters:
         if outcome:
             self._streak = self._streak + 1 if outcome < 0 else 0
         self._streak_fired_ns = _fired_since(self._streak_fired_ns, ts_ns, fires=self._streak >= self._max_losses)
-        self._win_rate_fired_ns = _fired_since(self._win_rate_fired_ns, ts_ns, fires=self._is_win_rate_low())
+        self._win_rate_fired_ns = _fired_since(
+            self._win_rate_fired_ns, ts_ns, fires=self._min_win_rate > _win_rate(self._outcomes)
+        )
         # A forced close is booked when the next session's first bar shows it, after that session's open.
         self._clear_fired(self._session_open_ns - 1)
 
@@ -165,12 +166,6 @@ class Counters:
             daily_loss=bool(self._latched & _DAILY),
         )
 
-    def _is_win_rate_low(self) -> bool:
-        if len(self._outcomes) < self._window_trades:
-            return False
-        wins, losses = self._outcomes.count(1), self._outcomes.count(-1)
-        return wins + losses > 0 and wins / (wins + losses) < self._min_win_rate
-
     def _clear_fired(self, until_ns: int) -> None:
         """Clear the counters of the rules that fired at or before `until_ns`."""
         if self._streak_fired_ns is not None and self._streak_fired_ns <= until_ns:
@@ -205,6 +200,14 @@ class Counters:
             bits |= _PROXIMITY
         self._bits = bits
         self._next_reset_ns = min(fired) + self._reset_ns if fired else NEVER_NS
+
+
+def _win_rate(outcomes: deque[int]) -> float:
+    """Of the trades that were won or lost; 1 while the window is not full."""
+    wins, losses = outcomes.count(1), outcomes.count(-1)
+    if len(outcomes) != outcomes.maxlen or not wins + losses:
+        return 1.0
+    return wins / (wins + losses)
 
 
 def _fired_since(before_ns: int | None, ts_ns: int, *, fires: bool) -> int | None:
