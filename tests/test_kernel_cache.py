@@ -1,0 +1,37 @@
+"""Compiled kernels belong to their sources: another version never runs an old one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from trader import kernel_cache
+
+
+def test_use_fresh_cache_names_a_folder_after_the_sources(tmp_path, monkeypatch):
+    """A changed kernel source means another folder, and the old one goes."""
+    kernels = tmp_path / "kernels"
+    kernels.mkdir()
+    (kernels / "a.py").write_text("x = 1\n")
+    monkeypatch.setattr(kernel_cache, "KERNELS", kernels)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    kernel_cache.use_fresh_cache()
+    first = Path(os.environ["NUMBA_CACHE_DIR"])
+    first.mkdir(parents=True)
+
+    (kernels / "a.py").write_text("x = 2\n")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    kernel_cache.use_fresh_cache()
+    second = Path(os.environ["NUMBA_CACHE_DIR"])
+
+    assert second.parent == first.parent == tmp_path / "cache"
+    assert second != first
+    assert not first.exists()
+
+
+def test_use_fresh_cache_child_process_keeps_its_parents_choice():
+    """The variable is inherited once, not nested deeper with every process."""
+    script = "import os, trader; print(os.environ['NUMBA_CACHE_DIR'])"
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+
+    assert done.stdout.strip() == os.environ["NUMBA_CACHE_DIR"]
