@@ -227,7 +227,7 @@ def attempt(path: Path) -> tuple[str, BarSource | None, list[BarColumns]]:
 
 
 MUTATIONS = st.lists(
-    st.tuples(st.integers(1, 119), st.integers(0, 6), st.text(st.characters(max_codepoint=127), max_size=12)),
+    st.tuples(st.integers(0, 119), st.integers(0, 6), st.text(st.characters(max_codepoint=127), max_size=12)),
     max_size=8,
 )
 
