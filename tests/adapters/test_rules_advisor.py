@@ -73,6 +73,26 @@ def test_ask_without_a_regime_lets_momentum_speak_for_the_trend(changes: dict[st
 
 
 @pytest.mark.parametrize(
+    ("changes", "action"),
+    [
+        ({"price": 12_002.5}, Action.BUY),
+        ({"price": 12_002.25}, Action.HOLD),
+        ({"rsi": 55.0}, Action.BUY),
+        ({"rsi": 54.9}, Action.HOLD),
+        ({"rsi": 74.9}, Action.BUY),
+        ({"rsi": 75.0}, Action.HOLD),
+        ({"rsi": 25.0}, Action.BUY),
+        ({"rsi": 25.1}, Action.HOLD),
+        ({"rsi": 45.0, "price": 12_010.0}, Action.HOLD),
+        ({"rsi": 45.1, "price": 12_010.0}, Action.BUY),
+    ],
+)
+def test_ask_counts_a_vote_from_its_bound_on(changes: dict[str, Any], action: Action) -> None:
+    """An uptrend needs one more vote: a quarter ATR (2.5 points) from VWAP, or RSI from 55 on but not from 75 on."""
+    assert advise(**({"regime": 1, "adx": 30.0} | changes)).action is action
+
+
+@pytest.mark.parametrize(
     ("changes", "confidence"),
     [
         (UP | {"adx": 20.0}, 819 / 1024),  # 0.8

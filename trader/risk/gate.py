@@ -139,7 +139,6 @@ class OrderGate:
                 self._refs.append(order.order_ref)
                 self._bracket = order
                 self._entering_qty = order.qty
-                self._closing_qty = 0
                 self._stop_ticks = order.stop_ticks
                 self._may_anchor = True
             case Amend():
