@@ -22,6 +22,10 @@ class Controls:
         """Book and broker agree: entries may begin."""
         self._set(Rule.NOT_RECONCILED, on=False)
 
+    def unreconciled(self) -> None:
+        """The broker was away: no entries until book and broker have been compared again."""
+        self._set(Rule.NOT_RECONCILED, on=True)
+
     def kill(self) -> None:
         """No entries until somebody lifts it on purpose."""
         self._set(Rule.KILL_SWITCH, on=True)
