@@ -160,7 +160,7 @@ class Engine:
         standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
             standing |= _OUTSIDE_WINDOW
-        active = parts.reviewer.rules_in_force(account, standing, look.stop_distance_ticks, ts_ns)
+        active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
         reason = parts.reviewer.must_flatten(account, active)
         if reason is not None:
             parts.router.flatten(reason)

@@ -187,7 +187,9 @@ def test_active_rules_are_those_in_force_whatever_was_decided(standing: int, sto
     """What others judge, and cost and trades by the review itself."""
     judged_here = RULE_BITS[Rule.COST_SHARE] | RULE_BITS[Rule.MAX_TRADES]
     context = a_context(standing=standing & ~judged_here, stop_distance_ticks=stop_ticks)
-    active = a_reviewer().active_rules(an_account(trades_in_session=trades), context)
+    active = a_reviewer().active_rules(
+        an_account(trades_in_session=trades), context.standing, context.stop_distance_ticks, context.bar.ts_close_ns
+    )
     expected = set(rules_in(standing & ~judged_here))
     expected |= {Rule.COST_SHARE} if stop_ticks < 20 else set()
     expected |= {Rule.MAX_TRADES} if trades >= 20 else set()

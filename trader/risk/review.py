@@ -80,11 +80,7 @@ class Reviewer:
             sum(1 << i for i, mask in enumerate(limits.veto_masks) if mask >> action & 1) for action in ACTIONS
         )
 
-    def active_rules(self, account: AccountView, context: RiskContext) -> int:
-        """`rules_in_force` of a context."""
-        return self.rules_in_force(account, context.standing, context.stop_distance_ticks, context.bar.ts_close_ns)
-
-    def rules_in_force(self, account: AccountView, standing: int, stop_distance_ticks: int, ts_ns: int) -> int:
+    def active_rules(self, account: AccountView, standing: int, stop_distance_ticks: int, ts_ns: int) -> int:
         """The rules in force at this bar, whatever was decided, as bits; INVALID_NOW belongs to a decision.
 
         `standing` are the bits that others judge; the distance is that of an entry decided here.
@@ -103,7 +99,8 @@ class Reviewer:
         action = decision.action
         if action is _HOLD:
             return APPROVED_HOLD
-        vetoes = self.active_rules(account, context) & self._blocking[action]
+        active = self.active_rules(account, context.standing, context.stop_distance_ticks, context.bar.ts_close_ns)
+        vetoes = active & self._blocking[action]
         if not context.mask >> action & 1 or _is_second_entry(action, account):
             vetoes |= _INVALID
         if vetoes:
