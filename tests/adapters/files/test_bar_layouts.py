@@ -34,6 +34,14 @@ def test_open_gzip_gives_the_same_bars_and_the_hash_of_the_packed_bytes(tmp_path
     assert as_lines(read(path)) == expected(lines)
 
 
+@pytest.mark.parametrize("name", ["firstrate", "ninjatrader"])
+def test_open_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, name: str) -> None:
+    """With a header and without one."""
+    lines = sessions()
+    path = written(tmp_path / "bars.csv", "\ufeff" + WRITERS[name][0](lines))
+    assert as_lines(read(path)) == expected(lines)
+
+
 @pytest.mark.parametrize(
     ("name", "layout"),
     [

@@ -179,7 +179,7 @@ def test_read_contract_column_without_an_offset_is_refused_by_line(tmp_path: Pat
 def test_read_contract_column_takes_the_stated_offset(tmp_path: Path) -> None:
     """From a file of rolls, from a plan, or none at all where the prices are adjusted."""
     path = written(tmp_path / "bars.csv", with_contract(one_after_the_other()))
-    rolls = written(tmp_path / "rolls.csv", HEADER + "2023-03-12 18:00,NQM23,31.75\n")
+    rolls = written(tmp_path / "rolls.csv", HEADER + "2023-03-12 18:00,NQM2023,31.75\n")
     assert jumps(read(path, ReadOptions(rolls=rolls))) == [("NQM23", MARCH_12_18H_NS, 31.75)]
     plan = RollPlan(
         first_contract="NQH23",
@@ -256,8 +256,12 @@ def test_read_several_contracts_never_goes_back(tmp_path: Path) -> None:
 def test_read_one_of_several_contracts_by_option(tmp_path: Path) -> None:
     """--contract chooses; nothing rolls."""
     mixed, _, june = side_by_side()
-    columns = read(written(tmp_path / "bars.csv", with_contract(mixed)), ReadOptions(contract="NQM23"))
-    assert (as_lines(columns), columns.symbols, jumps(columns)) == (expected(june), ("NQM23",), [])
+    path = written(tmp_path / "bars.csv", with_contract(mixed))
+    for code in ("NQM23", "NQM3", "NQM2023"):
+        columns = read(path, ReadOptions(contract=code))
+        assert (as_lines(columns), columns.symbols, jumps(columns)) == (expected(june), ("NQM23",), [])
+    with pytest.raises(InputError, match="has no bar of NQU23; it names NQM23, NQH23"):
+        read(path, ReadOptions(contract="NQU23"))
 
 
 def test_read_several_contracts_without_volume_follows_the_calendar(tmp_path: Path) -> None:

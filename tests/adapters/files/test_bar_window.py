@@ -95,3 +95,9 @@ def test_open_other_market_has_its_own_tick(tmp_path: Path) -> None:
         opened(path)
     source = open_bars(path, market=instrument("RTY"), calendar=CALENDAR)
     assert as_lines(concatenate(list(source.columns()))) == expected(tenths)
+
+
+def test_open_with_chunks_of_no_row_is_a_usage_error(tmp_path: Path) -> None:
+    """Nothing would ever be read."""
+    with pytest.raises(UsageError, match="at least one row is read at a time; got 0"):
+        opened(written(tmp_path / "bars.csv", firstrate(LINES)), ReadOptions(chunk_rows=0))

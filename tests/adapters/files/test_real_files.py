@@ -79,7 +79,7 @@ def test_continuous_2019_is_pacific_bar_open_without_volume(shared_data: Path, y
 
 
 def test_continuous_2019_sessions_have_the_bars_that_were_counted(year_2019: BarColumns) -> None:
-    """258 sessions: 248 of 273 bars, 9 half days, and the outage on the evening of 2019-02-26, the next day's session."""
+    """258 sessions: 248 of 273 bars, 9 half days, and the outage in the evening of 2019-02-26 (next session)."""
     index, counts = np.unique(CALENDAR.session_index(year_2019.ts_open_ns), return_counts=True)
     bars = {CALENDAR.session(int(i)).date: int(n) for i, n in zip(index, counts, strict=True)}
     assert len(bars) == 258
@@ -155,3 +155,9 @@ def test_real_file_stated_as_bar_close_is_refused_at_a_bar(shared_data: Path, pa
 
 
 TZ = {FIRSTRATE: "America/New_York", CONTINUOUS: "US/Pacific", TRADINGVIEW: None}
+
+
+def test_lean_zip_is_refused_by_name(shared_data: Path) -> None:
+    """An archive of several contracts is no file of bars."""
+    with pytest.raises(InputError, match=r"20131218_trade\.zip is a zip archive; unpack it"):
+        opened(shared_data / "lean_es_1m" / "20131218_trade.zip")

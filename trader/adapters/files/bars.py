@@ -14,13 +14,13 @@ from trader.adapters.files.faults import Fault, Skipped
 from trader.adapters.files.front import front_months
 from trader.adapters.files.options import ReadOptions, Window, WindowCut
 from trader.adapters.files.order import Sequence
-from trader.adapters.files.rolls import Roll, RollPlan, is_contract, read_rolls, require_contract
+from trader.adapters.files.rolls import Roll, RollPlan, is_contract, is_same, read_rolls, require_contract
 from trader.adapters.files.rows import Rows, read_rows
 from trader.adapters.files.sniff import sniff
 from trader.adapters.files.source import BarText
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
-from trader.errors import InputError
+from trader.errors import InputError, UsageError
 
 DAY_NS = 86_400_000_000_000
 DAYS_WITHOUT_ROLL = 80
@@ -95,9 +95,19 @@ class BarSource:
     def _contracts(self) -> PlannedContracts | NamedContracts:
         if not self._is_named:
             return PlannedContracts(self.facts.path, self._market, self.plan)
-        return NamedContracts(
-            self.facts.path, self._market, self.plan, wanted=self._options.contract, schedule=self.fronts
-        )
+        return NamedContracts(self.facts.path, self._market, self.plan, wanted=self._wanted(), schedule=self.fronts)
+
+    def _wanted(self) -> str | None:
+        """The contract of the options as the file writes it; InputError where the file does not have it."""
+        contract = self._options.contract
+        if contract is None:
+            return None
+        ours = [name for name in self.facts.contracts if is_contract(name, self._market)]
+        found = next((name for name in ours if is_same(name, contract)), None)
+        if found is None:
+            msg = f"{self.facts.path} has no bar of {contract}; it names {', '.join(ours[:8])}"
+            raise InputError(msg)
+        return found
 
 
 def open_bars(path: Path, *, market: Instrument, calendar: Calendar, options: ReadOptions | None = None) -> BarSource:
@@ -108,6 +118,9 @@ def open_bars(path: Path, *, market: Instrument, calendar: Calendar, options: Re
     """
     options = options or ReadOptions()
     window = Window.of(options)
+    if options.chunk_rows < 1:
+        msg = f"at least one row is read at a time; got {options.chunk_rows}"
+        raise UsageError(msg)
     if options.contract is not None:
         require_contract(options.contract, market)
     facts = sniff(path, market=market, calendar=calendar, options=options)

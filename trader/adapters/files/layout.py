@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from msgspec import Struct
 
+from trader.adapters.files.source import UTF8_MARK
 from trader.errors import InputError
 from trader.kernels import bar_rows as kernel
 
@@ -81,7 +82,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 
 def detect_layout(path: Path, head: bytes, wanted: str = "auto") -> Layout:
     """The layout of a file that begins with `head`; InputError where it is no bar file, or not the `wanted` layout."""
-    lines = head.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace").split("\n")
+    lines = head.removeprefix(UTF8_MARK).decode("utf-8", "replace").split("\n")
     if len(lines) > 2:
         lines.pop()  # empty, or cut off by the end of the head
     header_at = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), None)

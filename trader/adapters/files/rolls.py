@@ -51,7 +51,7 @@ class RollPlan(Struct, frozen=True, kw_only=True):
         """The stated offset of the roll into `contract`; None where it is not stated."""
         if self.is_adjusted:
             return 0.0
-        return next((roll.offset_points for roll in self.rolls if roll.contract == contract), None)
+        return next((roll.offset_points for roll in self.rolls if is_same(roll.contract, contract)), None)
 
 
 def require_contract(contract: str, market: Instrument) -> str:
@@ -71,6 +71,11 @@ def is_contract(text: str, market: Instrument) -> bool:
     except InputError:
         return False
     return True
+
+
+def is_same(a: str, b: str) -> bool:
+    """Do two codes of one market name the same contract, such as NQM3, NQM23 and NQM2023?"""
+    return contract_year_month(a) == contract_year_month(b)
 
 
 def expiry(contract: str) -> date:

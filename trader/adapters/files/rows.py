@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trader.adapters.files.faults import Fault, Reason
 from trader.adapters.files.layout import Layout, read_stamp, split_cells
-from trader.adapters.files.source import BarText, Block
+from trader.adapters.files.source import UTF8_MARK, BarText, Block
 from trader.kernels import bar_rows as kernel
 
 _MISSING = {"", "nan", "na", "n/a", "null", "none", "-"}
@@ -106,7 +106,8 @@ def _below_header(block: Block, header_line: int) -> tuple[int, int]:
     """Where the rows begin in a block: position and line."""
     to_skip = max(0, header_line + 1 - block.first_line)
     if not to_skip:
-        return 0, block.first_line
+        has_mark = block.first_line == 1 and block.buf[:3].tobytes() == UTF8_MARK
+        return len(UTF8_MARK) * has_mark, block.first_line
     ends = np.flatnonzero(block.buf[: 1 << 16] == ord("\n"))
     return int(ends[to_skip - 1]) + 1, header_line + 1
 

@@ -19,6 +19,9 @@ HEAD_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 1 << 15
 
+UTF8_MARK = b"\xef\xbb\xbf"
+"""The byte order mark with which some programs begin a text."""
+
 _GZIP = b"\x1f\x8b"
 _FOREIGN = (
     (b"version https://git-lfs", "is a Git LFS pointer, not the file itself; fetch it with: git lfs pull"),
@@ -128,7 +131,7 @@ class BarText:
 
 def _what_else(head: bytes) -> str:
     """What a file with this beginning is, if it cannot be lines of text; empty if it can."""
-    shown = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    shown = head.removeprefix(UTF8_MARK).lstrip().lower()
     signs = (
         (not shown, "is empty; give a file with bars"),
         *((head.startswith(magic), what) for magic, what in _FOREIGN),

@@ -113,7 +113,8 @@ class _Tally:
         changes = np.flatnonzero(rows.contract[1:] != rows.contract[:-1]) + 1
         self.is_mixed |= bool((rows.stamp_ns[changes] <= rows.stamp_ns[changes - 1]).any())
         if self.is_mixed:
-            names = np.unique(rows.contract).tolist()
+            kinds, places = np.unique(rows.contract, return_index=True)
+            names = kinds[np.argsort(places)].tolist()
         else:
             names = [rows.contract[0], *rows.contract[changes].tolist()]
         for name in names:
