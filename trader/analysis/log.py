@@ -57,6 +57,13 @@ class Entry(Struct, frozen=True, gc=False):
     x: bytes
     hash: str
 
+    def text(self) -> str:
+        """The line as it stands in the file; LogDamagedError if it is no UTF-8."""
+        try:
+            return self.raw.decode()
+        except UnicodeDecodeError as error:
+            raise damaged(self.path, self.number, str(error)) from error
+
     def bar(self) -> Canonical:
         """The record of a line of kind BAR; LogDamagedError if it is none."""
         try:

@@ -44,7 +44,7 @@ def run_logs(path: Path, selection: Selection, view: View, out: TextIO, *, wait:
             there = deque(there, maxlen=view.last)
         to_come = _to_come(tail, wait, out) if wait is not None else ()
         shown = islice(chain(there, _chosen(to_come, selection)), view.limit)
-        out.writelines(entry.raw.decode() if view.as_json else row(entry, in_colour=view.in_colour) for entry in shown)
+        out.writelines(entry.text() if view.as_json else row(entry, in_colour=view.in_colour) for entry in shown)
     return 0
 
 

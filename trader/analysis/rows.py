@@ -13,8 +13,8 @@ from trader.records import (
     StartRecord,
 )
 
-_COLUMNS = "{:<16} {:>8} {:<17} {:<17} {:<14} {:<13} {:<18} {:>2} {:>7}"
-_REVIEW = slice(92, 110)
+_COLUMNS = "{:<16} {:>8} {:<17} {:<17} {:<14} {:<13} {:<18}{:>3} {:>7}"
+_REVIEW = slice(91, 109)
 _REVIEW_WIDTH = _REVIEW.stop - _REVIEW.start
 HEADER = (
     _COLUMNS.format("time ET", "close", "strategy", "advice", "fusion", "decided", "review", "qty", "equity") + "\n"

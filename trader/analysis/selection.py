@@ -1,6 +1,7 @@
 """Which lines of a decision log a reader wants to see."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from trader.errors import UsageError
 from trader.records import Canonical
 
 NEW_YORK = ZoneInfo("America/New_York")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _UTC_CHARS = len("2023-10-23T13:35:00")
 
 
@@ -69,7 +71,7 @@ _EVERYTHING = Selection()
 def bound(text: str) -> Bound:
     """A date is a session's; a date with a time is New York's clock, unless it states an offset. UsageError else."""
     try:
-        if len(text) == len("2023-10-23"):
+        if _DATE.fullmatch(text):
             return Bound(date.fromisoformat(text).isoformat(), None)
         moment = datetime.fromisoformat(text)
     except ValueError:

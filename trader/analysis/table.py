@@ -7,9 +7,10 @@ from trader.analysis.figures import DecisionFigures, Label, Report, ResultFigure
 from trader.domain.decisions import AdviceStatus
 
 WIDTH = 96
-_LEFT_WIDTH = 48
-_LABEL_WIDTH = 18
-_VALUE_WIDTH = 12
+_LEFT_WIDTH = 50
+_LABEL_WIDTH = 17
+_VALUE_WIDTH = 11
+_RULE_WIDTH = 18
 
 _SENTENCES = {
     Label.SYNTHETIC_BARS: "SYNTHETIC DATA, made by a program: it says nothing about real markets.",
@@ -40,7 +41,7 @@ def _head(run: RunFigures) -> list[str]:
     title = " · ".join(part for part in (run.market, run.strategy, run.model, run.source) if part)
     period = f"{run.first_session} to {run.last_session}, " if run.first_session else ""
     speed = "" if run.bars_per_s is None else f", {run.bars_per_s:,.0f} bars/s"
-    lines = [rule, title, f"{period}{run.sessions:,} sessions, {run.bars:,} bars{speed}"]
+    lines = [rule, title, f"{period}{_sessions(run.sessions)}, {run.bars:,} bars{speed}"]
     lines.append(f"accounts used: {run.accounts_used}" + _renewed(run.accounts_used))
     if run.skipped_bars:
         lines.append(f"bad bars skipped: {run.skipped_bars:,}")
@@ -57,27 +58,28 @@ def _renewed(accounts_used: int) -> str:
 
 def _result(result: ResultFigures, sessions: int) -> list[str]:
     rows = [
-        _row("net P&L", f"{result.net_pnl_usd:,.2f}", "$"),
-        _row("", f"{result.net_pnl_points:,.2f}", "points"),
-        _row("", f"{result.net_pnl_r:,.2f}", "R"),
-        _row("max drawdown", f"{result.max_drawdown_usd:,.2f}", "$"),
-        _row("daily Sharpe", _number(result.sharpe_daily_annualised), f"({sessions:,} sessions)"),
-        _row("commissions", f"{result.commissions_usd:,.2f}", "$"),
-        _row("slippage", _number(result.slippage_usd), "$"),
+        _figure("net P&L", result.net_pnl_usd, "$"),
+        _figure("", result.net_pnl_points, "points"),
+        _figure("", result.net_pnl_r, "R"),
+        _figure("max drawdown", result.max_drawdown_usd, "$"),
+        _row("daily Sharpe", _number(result.sharpe_daily_annualised), f"({_sessions(sessions)})"),
+        _figure("commissions", result.commissions_usd, "$"),
+        _figure("slippage", result.slippage_usd, "$"),
     ]
-    return [*rows, _row("open position", f"{result.open_pnl_usd:,.2f}", "$")] if result.open_pnl_usd else rows
+    return [*rows, _figure("open position", result.open_pnl_usd, "$")] if result.open_pnl_usd else rows
 
 
 def _trades(trades: TradeFigures) -> list[str]:
     return [
-        _row("trades", f"{trades.trades:,}", f"({trades.long_trades:,} long, {trades.short_trades:,} short)"),
-        _row("win rate", _number(trades.win_rate_pct, 1), "%"),
-        _row("won, lost, even", f"{trades.wins:,}, {trades.losses:,}, {trades.scratches:,}", ""),
-        _row("profit factor", _number(trades.profit_factor), ""),
-        _row("average win", _number(trades.average_win_usd), "$"),
-        _row("average loss", _number(trades.average_loss_usd), "$"),
-        _row("expectancy", _number(trades.expectancy_r), "R a trade"),
-        _row("average hold", _number(trades.average_hold_minutes, 1), "minutes"),
+        _row("trades", f"{trades.trades:,}"),
+        _row("long, short", f"{trades.long_trades:,}, {trades.short_trades:,}"),
+        _figure("win rate", trades.win_rate_pct, "%", 1),
+        _row("won, lost, even", f"{trades.wins:,}, {trades.losses:,}, {trades.scratches:,}"),
+        _figure("profit factor", trades.profit_factor),
+        _figure("average win", trades.average_win_usd, "$"),
+        _figure("average loss", trades.average_loss_usd, "$"),
+        _figure("expectancy", trades.expectancy_r, "R a trade"),
+        _figure("average hold", trades.average_hold_minutes, "minutes", 1),
     ]
 
 
@@ -90,29 +92,34 @@ def _advice(decisions: DecisionFigures, bars: int) -> list[str]:
     asked = decisions.advice_asked
     share = f"({100 * asked / bars:.1f} % of bars)" if bars else ""
     became = {f"  {name}": count for name, count in decisions.advice.items() if name != AdviceStatus.NOT_ASKED}
-    return [
-        _row("asked", f"{asked:,}", share),
-        _row("used in all", f"{decisions.advice_used:,}", ""),
-        *_nonzero(became),
-    ]
+    counts = _nonzero(became) if asked else []
+    return [_row("asked", f"{asked:,}", share), _row("usable", f"{decisions.advice_used:,}"), *counts]
 
 
 def _vetoes(decisions: DecisionFigures) -> list[str]:
     shares = decisions.veto_window_share_pct
     rows = [
-        f"  {rule:<{_LABEL_WIDTH}}{count:>{_VALUE_WIDTH},}{_number(shares[rule], 1):>16} %"
+        f"  {rule:<{_RULE_WIDTH}}{count:>18,}{_number(shares[rule], 1):>28} %"
         for rule, count in decisions.vetoes.items()
         if count or shares[rule]
     ]
-    header = f"  {'':<{_LABEL_WIDTH}}{'decisions':>{_VALUE_WIDTH}}{'of window bars':>18}"
+    header = f"  {'':<{_RULE_WIDTH}}{'decisions blocked':>18}{'share of window in force':>30}"
     return ["Vetoes", *([header, *rows] if rows else ["  none"])]
 
 
 def _nonzero(counts: Mapping[str, int]) -> list[str]:
-    return [_row(name, f"{count:,}", "") for name, count in counts.items() if count]
+    return [_row(name, f"{count:,}") for name, count in counts.items() if count] or ["  none"]
 
 
-def _row(label: str, value: str, unit: str) -> str:
+def _sessions(count: int) -> str:
+    return f"{count:,} session{'' if count == 1 else 's'}"
+
+
+def _figure(label: str, value: float | None, unit: str = "", digits: int = 2) -> str:
+    return _row(label, _number(value, digits), "" if value is None else unit)
+
+
+def _row(label: str, value: str, unit: str = "") -> str:
     return f"  {label:<{_LABEL_WIDTH}}{value:>{_VALUE_WIDTH}} {unit}"
 
 
