@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from bar_files import CALENDAR, NEW_YORK, Line, as_lines, expected, firstrate, opened, read, sessions, written
 
@@ -97,7 +98,46 @@ def test_open_other_market_has_its_own_tick(tmp_path: Path) -> None:
     assert as_lines(concatenate(list(source.columns()))) == expected(tenths)
 
 
-def test_open_with_chunks_of_no_row_is_a_usage_error(tmp_path: Path) -> None:
-    """Nothing would ever be read."""
-    with pytest.raises(UsageError, match="at least one row is read at a time; got 0"):
-        opened(written(tmp_path / "bars.csv", firstrate(LINES)), ReadOptions(chunk_rows=0))
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("chunk_rows", 0, "at least one row is read at a time; got 0"),
+        ("layout", "firstrat", "--layout 'firstrat' is none of auto, firstrate, tradingview, generic"),
+        ("stamp", "start", "--stamp 'start' is none of open, close"),
+        ("on_bad_bar", "ignore", "--on-bad-bar 'ignore' is none of stop, skip"),
+    ],
+)
+def test_open_with_an_option_that_is_none_is_a_usage_error(
+    tmp_path: Path, option: str, value: str | int, said: str
+) -> None:
+    """A word that nobody knows must not mean anything by chance."""
+    path = written(tmp_path / "bars.csv", firstrate(LINES))
+    with pytest.raises(UsageError, match=said):
+        opened(path, msgspec.structs.replace(ReadOptions(), **{option: value}))
+
+
+@pytest.mark.parametrize(
+    ("stamp", "stamps"),
+    [
+        ("open", ["15:50", "16:00", "16:10", "16:30", "16:40", "16:50"]),
+        ("close", ["16:00", "16:10", "16:15", "16:40", "16:50", "17:00"]),
+    ],
+)
+def test_read_bars_are_cut_where_the_market_stops(tmp_path: Path, stamp: str, stamps: list[str]) -> None:
+    """Ten-minute bars of 2019: the one before the halt closes at 16:15, whichever end the stamps name."""
+    day = [f"{hour:02d}:{minute:02d}" for hour in range(6, 15) for minute in range(0, 60, 10)]
+    rows = [f"2019-06-13 {clock},100,101,99,100" for clock in [*day, *stamps]]
+    path = written(tmp_path / "bars.csv", "\n".join(["dt,o,h,l,c", *rows]))
+    columns = read(path, ReadOptions(tz="ET", stamp="open" if stamp == "open" else "close"))
+    found = [
+        tuple(f"{datetime.fromtimestamp(ns // 10**9, NEW_YORK):%H:%M}" for ns in (bar.ts_open_ns, bar.ts_close_ns))
+        for bar in columns.to_bars()
+    ]
+    assert found[len(day) :] == [
+        ("15:50", "16:00"),
+        ("16:00", "16:10"),
+        ("16:10", "16:15"),
+        ("16:30", "16:40"),
+        ("16:40", "16:50"),
+        ("16:50", "17:00"),
+    ]

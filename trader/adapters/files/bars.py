@@ -20,7 +20,7 @@ from trader.adapters.files.sniff import sniff
 from trader.adapters.files.source import BarText
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
-from trader.errors import InputError, UsageError
+from trader.errors import InputError
 
 DAY_NS = 86_400_000_000_000
 DAYS_WITHOUT_ROLL = 80
@@ -81,7 +81,7 @@ class BarSource:
         self, passed: TimedRows | None, faults: list[Fault], contracts: PlannedContracts | NamedContracts
     ) -> Iterator[BarColumns]:
         """Bars of rows that passed; before them the faults are counted, or the first is raised."""
-        if faults and self._options.on_bad_bar == "stop":
+        if faults and self._options.on_bad_bar != "skip":
             raise faults[0].error(self.facts.path)
         self.skipped.add(faults)
         if passed is not None and len(passed):
@@ -117,10 +117,8 @@ def open_bars(path: Path, *, market: Instrument, calendar: Calendar, options: Re
     message names the option that states it. UsageError where an option cannot be read.
     """
     options = options or ReadOptions()
+    options.require_known()
     window = Window.of(options)
-    if options.chunk_rows < 1:
-        msg = f"at least one row is read at a time; got {options.chunk_rows}"
-        raise UsageError(msg)
     if options.contract is not None:
         require_contract(options.contract, market)
     facts = sniff(path, market=market, calendar=calendar, options=options)

@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from msgspec import Struct
@@ -19,6 +19,11 @@ CHUNK_ROWS = 16_384
 _FIRST_NS, _LAST_NS = -(1 << 62), 1 << 62
 
 
+Layouts = Literal["auto", "firstrate", "tradingview", "generic"]
+Stamps = Literal["open", "close"]
+OnBadBar = Literal["stop", "skip"]
+
+
 class ReadOptions(Struct, frozen=True, kw_only=True):
     """How to read a file of bars; the defaults trust the file only as far as it proves itself.
 
@@ -30,15 +35,30 @@ class ReadOptions(Struct, frozen=True, kw_only=True):
     it). `chunk_rows`: rows read at a time.
     """
 
-    layout: Literal["auto", "firstrate", "tradingview", "generic"] = "auto"
+    layout: Layouts = "auto"
     tz: str | None = None
-    stamp: Literal["open", "close"] | None = None
+    stamp: Stamps | None = None
     rolls: Path | RollPlan | Literal["none"] | None = None
     contract: str | None = None
-    on_bad_bar: Literal["stop", "skip"] = "stop"
+    on_bad_bar: OnBadBar = "stop"
     date_from: str | None = None
     date_to: str | None = None
     chunk_rows: int = CHUNK_ROWS
+
+    def require_known(self) -> None:
+        """UsageError where a word is none that these options know."""
+        words = (
+            ("--layout", self.layout, get_args(Layouts)),
+            ("--stamp", self.stamp or "open", get_args(Stamps)),
+            ("--on-bad-bar", self.on_bad_bar, get_args(OnBadBar)),
+        )
+        for option, word, known in words:
+            if word not in known:
+                msg = f"{option} {word!r} is none of {', '.join(known)}"
+                raise UsageError(msg)
+        if self.chunk_rows < 1:
+            msg = f"at least one row is read at a time; got {self.chunk_rows}"
+            raise UsageError(msg)
 
 
 class Window(Struct, frozen=True, kw_only=True):
