@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from trader.errors import TraderError
+from trader.options import BarOptions, FileOptions, LogOptions, ShortOptions, takes
 
 app = typer.Typer(
     name="trader",
@@ -16,148 +17,67 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+bench_app = typer.Typer(help="The speed and size figures of this machine.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
 
-Bars = Annotated[str, typer.Option("--bars", help="Bar file (CSV, gz too), or `sample` for the embedded one.")]
-Market = Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K; default: the configuration's.")]
-Layout = Annotated[str, typer.Option(help="auto, firstrate, tradingview or generic.")]
-Zone = Annotated[str | None, typer.Option("--tz", help="Zone of naive stamps, if the file cannot prove it.")]
-Stamp = Annotated[str | None, typer.Option(help="open or close: which end of a bar its stamp names.")]
-Rolls = Annotated[str | None, typer.Option(help="File of contract rolls, or `none`: one contract, or adjusted prices.")]
-Contract = Annotated[str | None, typer.Option(help="Contract of a file that does not name it, such as NQZ23.")]
-OnBadBar = Annotated[str, typer.Option(help="stop (name the first bad bar) or skip (count and list them).")]
-From = Annotated[str | None, typer.Option("--from", help="First session, YYYY-MM-DD.")]
-To = Annotated[str | None, typer.Option("--to", help="Last session, YYYY-MM-DD.")]
-Config = Annotated[Path | None, typer.Option("--config", help="Your own YAML over the shipped files.")]
-ConfigDir = Annotated[Path | None, typer.Option(help="Another folder with all shipped files.")]
-Profile = Annotated[str, typer.Option(help="paper or live: which file states the limits.")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value. Repeatable.")]
-Strategy = Annotated[str | None, typer.Option(help="ppo, sma_cross, flat, random_entries, buy_and_hold, or your file.")]
-Advisor = Annotated[str | None, typer.Option(help="rules, recorded or off.")]
-Bundle = Annotated[str | None, typer.Option(help="Model bundle: `embedded` or a folder.")]
-AllowMismatch = Annotated[bool, typer.Option("--allow-mismatch", help="Run a model on bars it was not trained for.")]
-OnExhausted = Annotated[str | None, typer.Option(help="stop or renew, when the account is used up.")]
-LogDir = Annotated[Path | None, typer.Option(help="Folder of the decision logs; default: the configuration's.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
 
 
 @app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions)
 def backtest(
-    bars: Bars,
-    market: Market = None,
-    layout: Layout = "auto",
-    tz: Zone = None,
-    stamp: Stamp = None,
-    rolls: Rolls = None,
-    contract: Contract = None,
-    on_bad_bar: OnBadBar = "stop",
-    date_from: From = None,
-    date_to: To = None,
-    config: Config = None,
-    config_dir: ConfigDir = None,
-    profile: Profile = "paper",
-    overrides: Overrides = None,
-    strategy: Strategy = None,
-    advisor: Advisor = None,
-    bundle: Bundle = None,
-    on_exhausted: OnExhausted = None,
-    log_dir: LogDir = None,
+    bars: BarOptions,
+    files: FileOptions,
+    short: ShortOptions,
     *,
-    allow_mismatch: AllowMismatch = False,
     log: Annotated[bool, typer.Option("--log/--no-log", help="Write the decision log.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Replay a bar file through the whole line and report what came of it."""
     from trader.commands import backtest as command
-    from trader.commands.common import SettingOptions, bar_options
 
-    command.run(
-        bar_options(bars, layout, tz, stamp, rolls, contract, on_bad_bar, date_from, date_to),
-        SettingOptions(
-            profile, config_dir, config, overrides or [], market, strategy, advisor, bundle, on_exhausted,
-            log_dir, allow_mismatch,
-        ),
-        keeps_log=log,
-        as_json=as_json,
-    )  # fmt: skip
+    command.run(bars, files, short, keeps_log=log, as_json=as_json)
 
 
 @app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions)
 def run(
-    bars: Bars,
+    bars: BarOptions,
+    files: FileOptions,
+    short: ShortOptions,
     feed: Annotated[str, typer.Option(help="replay: bars of a file, in their own time.")] = "replay",
     broker: Annotated[str, typer.Option(help="paper: simulated fills.")] = "paper",
     speed: Annotated[str, typer.Option(help="Seconds of bar time a second, or `max`.")] = "60",
-    market: Market = None,
-    layout: Layout = "auto",
-    tz: Zone = None,
-    stamp: Stamp = None,
-    rolls: Rolls = None,
-    contract: Contract = None,
-    on_bad_bar: OnBadBar = "stop",
-    date_from: From = None,
-    date_to: To = None,
-    config: Config = None,
-    config_dir: ConfigDir = None,
-    profile: Profile = "paper",
-    overrides: Overrides = None,
-    strategy: Strategy = None,
-    advisor: Advisor = None,
-    bundle: Bundle = None,
-    on_exhausted: OnExhausted = None,
-    log_dir: LogDir = None,
-    *,
-    allow_mismatch: AllowMismatch = False,
-    as_json: AsJson = False,
 ) -> None:
     """Run the daemon: bars arrive in time, orders go to the broker; SIGTERM drains and exits 0."""
     from trader.commands import run as command
-    from trader.commands.common import SettingOptions, bar_options
 
-    command.run(
-        bar_options(bars, layout, tz, stamp, rolls, contract, on_bad_bar, date_from, date_to),
-        SettingOptions(
-            profile, config_dir, config, overrides or [], market, strategy, advisor, bundle, on_exhausted,
-            log_dir, allow_mismatch,
-        ),
-        command.Wiring(feed, broker, speed),
-        as_json=as_json,
-    )  # fmt: skip
+    command.run(bars, files, short, command.Wiring(feed=feed, broker=broker, speed=speed))
 
 
 @app.command()
+@takes(files=FileOptions)
 def check(
-    config: Config = None,
-    config_dir: ConfigDir = None,
-    profile: Profile = "paper",
-    overrides: Overrides = None,
+    files: FileOptions,
     *,
     warm: Annotated[bool, typer.Option("--warm", help="Compile the kernels into their cache as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Validate configuration and model; exit 78 names what is wrong."""
     from trader.commands import check as command
-    from trader.commands.common import SettingOptions
 
-    command.run(SettingOptions(profile, config_dir, config, overrides or []), warms=warm, as_json=as_json)
-
-
-LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
+    command.run(files, warms=warm, as_json=as_json)
 
 
 @app.command()
+@takes(wanted=LogOptions)
 def logs(
+    wanted: LogOptions,
     path: LogPath = Path("logs"),
-    since: Annotated[str | None, typer.Option("--from", help="Date of a session, or a time of New York.")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="The same; it belongs to the period.")] = None,
-    action: Annotated[str | None, typer.Option(help="Final action: BUY, SELL, ...")] = None,
-    method: Annotated[str | None, typer.Option(help="Fusion method: agreement, weighted, ...")] = None,
-    veto: Annotated[str | None, typer.Option(help="A rule that blocked the decision.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many lines.")] = None,
     last: Annotated[int | None, typer.Option(min=1, help="Only the last so many of those that are there.")] = None,
     *,
-    vetoed: Annotated[bool, typer.Option("--vetoed", help="Decisions that any rule blocked.")] = False,
-    orders: Annotated[bool, typer.Option("--orders", help="Bars at which an order left.")] = False,
-    fills: Annotated[bool, typer.Option("--fills", help="Bars with executions.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is still being written.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -166,14 +86,14 @@ def logs(
     from trader.analysis import selection as choose
 
     selection = choose.Selection(
-        since=None if since is None else choose.bound(since),
-        until=None if until is None else choose.bound(until),
-        action=None if action is None else choose.action_named(action),
-        method=None if method is None else choose.method_named(method),
-        veto=None if veto is None else choose.rule_named(veto),
-        vetoed=vetoed,
-        with_orders=orders,
-        with_fills=fills,
+        since=None if wanted.since is None else choose.bound(wanted.since),
+        until=None if wanted.until is None else choose.bound(wanted.until),
+        action=None if wanted.action is None else choose.action_named(wanted.action),
+        method=None if wanted.method is None else choose.method_named(wanted.method),
+        veto=None if wanted.veto is None else choose.rule_named(wanted.veto),
+        vetoed=wanted.vetoed,
+        with_orders=wanted.orders,
+        with_fills=wanted.fills,
     )
     view = body.View(as_json=as_json, in_colour=sys.stdout.isatty(), limit=limit, last=last)
     body.run_logs(path, selection, view, sys.stdout, wait=body.sleeping() if follow else None)
@@ -185,10 +105,6 @@ def verify(path: LogPath = Path("logs"), *, as_json: AsJson = False) -> None:
     from trader.analysis.verify import run_verify
 
     raise typer.Exit(run_verify(path, as_json=as_json, out=sys.stdout))
-
-
-bench_app = typer.Typer(help="The speed and size figures of this machine.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
 
 
 @bench_app.command()
@@ -206,7 +122,7 @@ def engine(
 
 @bench_app.command(hidden=True)
 def memory(bars: Path) -> None:
-    """Backtest a file without a log and print this process's peak memory: `engine` calls it in a process of its own."""
+    """Backtest a file without a log and print this process's peak memory; `engine` calls it."""
     from trader.commands.bench import run_memory
 
     run_memory(bars)

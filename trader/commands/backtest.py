@@ -12,17 +12,18 @@ from trader.adapters.replay import ReplayFeed
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
-from trader.commands.common import BarOptions, SettingOptions, facts_for_log, open_source, settings_from
+from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.commands.progress import Progress, WatchedFeed
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
+from trader.options import BarOptions, FileOptions, ShortOptions
 
 SKIPPED_SHOWN = 10
 
 
-def run(bars: BarOptions, options: SettingOptions, *, keeps_log: bool, as_json: bool) -> None:
+def run(bars: BarOptions, files: FileOptions, short: ShortOptions, *, keeps_log: bool, as_json: bool) -> None:
     """Replay a file and print its report; errors end it without a half-written log."""
-    settings = settings_from(options)
+    settings = settings_from(files, short)
     source = open_source(bars, instrument(settings.market), Calendar.load())
     made = assemble(
         settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir)) if keeps_log else None
@@ -30,7 +31,7 @@ def run(bars: BarOptions, options: SettingOptions, *, keeps_log: bool, as_json: 
     began = time.process_time()
     try:
         asyncio.run(_replay(made, source))
-    except BaseException:
+    except BaseException:  # Ctrl-C too - a replay that did not end leaves no log
         made.engine.discard()
         raise
     seconds = time.process_time() - began

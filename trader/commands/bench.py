@@ -20,11 +20,12 @@ from trader.adapters.memory_feed import MemoryFeed
 from trader.adapters.synthetic import SyntheticMarket, generate
 from trader.app import BarsFacts, LogChoice, assemble
 from trader.clock_text import et_clock
-from trader.commands.common import BarOptions, SettingOptions, facts_for_log, open_source, settings_from
+from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.observation import schema_hash
+from trader.options import BarOptions, FileOptions
 from trader.policy.untrained import random_bundle
 from trader.ports import Feed
 from trader.settings import Settings
@@ -67,7 +68,7 @@ def run_engine(bars_wanted: int, repeats: int, *, as_json: bool) -> None:
 def run_memory(path: Path) -> None:
     """Backtest a file without a log, report this process's peak resident memory in MiB."""
     settings = _settings("strategy.name=sma_cross")
-    options = BarOptions(str(path), rolls="none")
+    options = BarOptions(bars=str(path), rolls="none")
     source = open_source(options, instrument(settings.market), Calendar.load())
     made = assemble(settings, facts_for_log(source, options), log=None)
     made.engine.controls.reconciled()
@@ -79,7 +80,7 @@ def run_memory(path: Path) -> None:
 
 
 def _settings(*overrides: str) -> Settings:
-    return settings_from(SettingOptions(overrides=list(overrides)))
+    return settings_from(FileOptions(overrides=list(overrides)))
 
 
 def _columns(bars_wanted: int) -> BarColumns:

@@ -5,24 +5,25 @@ import sys
 
 from trader.adapters.strategy_loader import load_strategy
 from trader.app import open_bundle
-from trader.commands.common import SettingOptions, settings_from
+from trader.commands.common import settings_from
 from trader.commands.warm import warm_kernels
 from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.observation import schema_hash
+from trader.options import FileOptions
 from trader.settings import decision_hash, unstated_limits
 
 
-def run(options: SettingOptions, *, warms: bool, as_json: bool) -> None:
+def run(files: FileOptions, *, warms: bool, as_json: bool) -> None:
     """Print what is in force; ConfigurationError or BundleError where a start would fail."""
-    missing = unstated_limits(options.config_dir)
+    missing = unstated_limits(files.config_dir)
     if missing:
         msg = "live.yaml does not state these safety limits: " + ", ".join(missing)
         raise ConfigurationError(msg)
-    settings = settings_from(options)
+    settings = settings_from(files)
     calendar = Calendar.load()
     found: dict[str, str | float | None] = {
-        "profile": options.profile,
+        "profile": files.profile,
         "market": settings.market,
         "strategy": settings.strategy.name,
         "advisor": settings.advisor.backend,

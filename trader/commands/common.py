@@ -3,10 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Literal
 
-import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.adapters.files.bars import BarSource, open_bars
@@ -15,71 +12,33 @@ from trader.adapters.files.rolls import Roll, RollPlan
 from trader.app import BarsFacts
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
-from trader.errors import InvariantError, UsageError
+from trader.errors import InvariantError
+from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.samples import FACTS_NAME, SAMPLE_NAME, sample
 from trader.settings import Settings, load_settings
 
 SAMPLE = "sample"
 
 
-class BarOptions(Struct, frozen=True):
-    """Which bars, and how to read them; `rolls` is a path or `none`. None where the file has to say."""
-
-    bars: str
-    layout: Literal["auto", "firstrate", "tradingview", "generic"] = "auto"
-    tz: str | None = None
-    stamp: Literal["open", "close"] | None = None
-    rolls: str | None = None
-    contract: str | None = None
-    on_bad_bar: Literal["stop", "skip"] = "stop"
-    date_from: str | None = None
-    date_to: str | None = None
-
-
-class SettingOptions(Struct, frozen=True):
-    """Which configuration; the named options are short forms of `--set`."""
-
-    profile: str = "paper"
-    config_dir: Path | None = None
-    config: Path | None = None
-    overrides: list[str] = []
-    market: str | None = None
-    strategy: str | None = None
-    advisor: str | None = None
-    bundle: str | None = None
-    on_exhausted: str | None = None
-    log_dir: Path | None = None
-    allow_mismatch: bool = False
-
-
-def bar_options(bars: str, *how: str | None) -> BarOptions:
-    """The options of the command line in the order of BarOptions; UsageError where one has no such value."""
-    names = msgspec.structs.fields(BarOptions)
-    given = {field.name: value for field, value in zip(names, (bars, *how), strict=True)}
-    try:
-        return msgspec.convert(given, BarOptions)
-    except msgspec.ValidationError as error:
-        msg = f"{error}; see `trader backtest --help`"
-        raise UsageError(msg) from error
-
-
-def settings_from(options: SettingOptions) -> Settings:
+def settings_from(files: FileOptions, short: ShortOptions | None = None) -> Settings:
     """The configuration in force. The only place that reads the process's environment."""
-    short_forms = {
-        "market": options.market,
-        "strategy.name": options.strategy,
-        "advisor.backend": options.advisor,
-        "policy.bundle": options.bundle,
-        "account.on_exhausted": options.on_exhausted,
-        "journal.dir": None if options.log_dir is None else str(options.log_dir),
-        "policy.allow_mismatch": True if options.allow_mismatch else None,
-    }
-    named = [f"{key}={json.dumps(value)}" for key, value in short_forms.items() if value is not None]
+    named: list[str] = []
+    if short is not None:
+        forms = {
+            "market": short.market,
+            "strategy.name": short.strategy,
+            "advisor.backend": short.advisor,
+            "policy.bundle": short.bundle,
+            "account.on_exhausted": short.on_exhausted,
+            "journal.dir": None if short.log_dir is None else str(short.log_dir),
+            "policy.allow_mismatch": True if short.allow_mismatch else None,
+        }
+        named = [f"{key}={json.dumps(value)}" for key, value in forms.items() if value is not None]
     return load_settings(
-        profile=options.profile,
-        config_dir=options.config_dir,
-        config_file=options.config,
-        overrides=[*named, *options.overrides],
+        profile=files.profile,
+        config_dir=files.config_dir,
+        config_file=files.config,
+        overrides=[*named, *(files.overrides or [])],
         environ=os.environ,
     )
 

@@ -15,17 +15,18 @@ from trader.adapters.replay import ReplayFeed
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
-from trader.commands.common import BarOptions, SettingOptions, facts_for_log, open_source, settings_from
+from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.errors import UsageError
+from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.ports import Feed
 
 log = structlog.get_logger("trader.run")
 
 
-class Wiring(Struct, frozen=True):
+class Wiring(Struct, frozen=True, kw_only=True):
     """Where bars come from and where orders go."""
 
     feed: str
@@ -66,23 +67,23 @@ class StoppableFeed:
                 yield (bar,)
 
 
-def run(bars: BarOptions, options: SettingOptions, wiring: Wiring, *, as_json: bool) -> None:
+def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wiring) -> None:
     """Run until the feed ends or a signal asks for the end; exit 0 either way."""
     _configure_logging()
     speed = _checked(wiring)
-    settings = settings_from(options)
+    settings = settings_from(files, short)
     source = open_source(bars, instrument(settings.market), Calendar.load())
     stamp = LiveStamp("paper")
     made = assemble(settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir), live=stamp))
     try:
         asyncio.run(_serve(made, ReplayFeed(source.columns(), speed=speed), stamp))
-    except BaseException:
+    except BaseException:  # whatever ended it - the journal's thread has to end too
         made.engine.discard()
         raise
     report = made.tally.report(
         facts_of(made.start), accounts_used=made.engine.accounts_used, skipped_bars=source.skipped.total
     )
-    _tell(report, made, source, as_json=as_json)
+    _tell(report, made, source)
 
 
 async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
@@ -140,8 +141,8 @@ def _configure_logging() -> None:
     )
 
 
-def _tell(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None:
-    if as_json or not sys.stdout.isatty():
+def _tell(report: Report, made: Run, source: BarSource) -> None:
+    if not sys.stdout.isatty():
         result, trades = report.result, report.trades
         log.info(
             "result",

@@ -1,0 +1,114 @@
+"""Options that commands share, as records: what the command line offers, and what a command is given.
+
+Imports typer and msgspec only: `trader --help` loads this.
+"""
+
+import inspect
+import typing
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from msgspec import Struct
+from msgspec.structs import fields
+
+
+class BarOptions(Struct, frozen=True, kw_only=True):
+    """Which bars, and how to read them; None where the file has to say."""
+
+    bars: Annotated[str, typer.Option(help="Bar file (CSV, gz too), or `sample` for the embedded one.")]
+    layout: Annotated[
+        Literal["auto", "firstrate", "tradingview", "generic"], typer.Option(help="Layout of the file.")
+    ] = "auto"
+    tz: Annotated[str | None, typer.Option(help="Zone of naive stamps, if the file cannot prove it.")] = None
+    stamp: Annotated[
+        Literal["open", "close"] | None, typer.Option(help="Which end of a bar its stamp names, if not proved.")
+    ] = None
+    rolls: Annotated[
+        str | None, typer.Option(help="File of contract rolls, or `none`: one contract, or adjusted prices.")
+    ] = None
+    contract: Annotated[str | None, typer.Option(help="Contract of a file that names none, such as NQZ23.")] = None
+    on_bad_bar: Annotated[
+        Literal["stop", "skip"], typer.Option(help="Name the first bad bar, or count and list them.")
+    ] = "stop"
+    date_from: Annotated[str | None, typer.Option("--from", help="First session, YYYY-MM-DD.")] = None
+    date_to: Annotated[str | None, typer.Option("--to", help="Last session, YYYY-MM-DD.")] = None
+
+
+class FileOptions(Struct, frozen=True, kw_only=True):
+    """Which configuration files, and single settings over them."""
+
+    profile: Annotated[str, typer.Option(help="paper or live: which file states the limits.")] = "paper"
+    config: Annotated[Path | None, typer.Option(help="Your own YAML over the shipped files.")] = None
+    config_dir: Annotated[Path | None, typer.Option(help="Another folder with all shipped files.")] = None
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="One setting: section.key=value. Repeatable.")
+    ] = None
+
+
+class ShortOptions(Struct, frozen=True, kw_only=True):
+    """Short forms of `--set` for what is changed often."""
+
+    market: Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K.")] = None
+    strategy: Annotated[
+        str | None, typer.Option(help="ppo, sma_cross, flat, random_entries, buy_and_hold, or your own file.")
+    ] = None
+    advisor: Annotated[str | None, typer.Option(help="rules, recorded or off.")] = None
+    bundle: Annotated[str | None, typer.Option(help="Model bundle: `embedded` or a folder.")] = None
+    on_exhausted: Annotated[str | None, typer.Option(help="stop or renew, when the account is used up.")] = None
+    log_dir: Annotated[Path | None, typer.Option(help="Folder of the decision logs.")] = None
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Run a model on bars it was not made for; the report says so.")
+    ] = False
+
+
+class LogOptions(Struct, frozen=True, kw_only=True):
+    """Which lines of a decision log; None where anything will do."""
+
+    since: Annotated[str | None, typer.Option("--from", help="Date of a session, or a time of New York.")] = None
+    until: Annotated[str | None, typer.Option("--to", help="The same; it belongs to the period.")] = None
+    action: Annotated[str | None, typer.Option(help="Final action: BUY, SELL, ...")] = None
+    method: Annotated[str | None, typer.Option(help="Fusion method: agreement, weighted, ...")] = None
+    veto: Annotated[str | None, typer.Option(help="A rule that blocked the decision.")] = None
+    vetoed: Annotated[bool, typer.Option("--vetoed", help="Decisions that any rule blocked.")] = False
+    orders: Annotated[bool, typer.Option("--orders", help="Bars at which an order left.")] = False
+    fills: Annotated[bool, typer.Option("--fills", help="Bars with executions.")] = False
+
+
+def takes(**groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Offer the options of `groups` on a command, which receives each group as one record under its own name."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.name not in groups]
+        offered = [parameter for group in groups.values() for parameter in _parameters(group)]
+
+        @wraps(command)
+        def offering(**given: Any) -> None:
+            records = {
+                name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+                for name, group in groups.items()
+            }
+            command(**records, **given)
+
+        together = sorted([*own, *offered], key=lambda p: p.default is not p.empty)
+        keywords = [p.replace(kind=p.KEYWORD_ONLY) for p in together]
+        offering.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined] # what typer reads
+        offering.__annotations__ = {p.name: p.annotation for p in keywords}
+        return offering
+
+    return decorate
+
+
+def _parameters(group: type[Struct]) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.required else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
