@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import log_page
+
 from trader import observation
 from trader.observation import FEATURES, ROW_SIZE, WINDOW_BARS, Feature, Group
 
@@ -98,7 +100,11 @@ def _table(title: str, text: str, key: str, features: Iterable[Feature], label: 
     return "\n".join([*lines, ""])
 
 
-PAGES: dict[str, Callable[[], str]] = {"observation.md": observation_page}
+PAGES: dict[str, Callable[[], str]] = {
+    "observation.md": observation_page,
+    "decision-log.md": log_page.page,
+    "decision-log.schema.json": log_page.schema_page,
+}
 
 
 def main(arguments: list[str]) -> int:
