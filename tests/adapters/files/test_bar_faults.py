@@ -105,10 +105,19 @@ def test_problems_cover_every_reason() -> None:
     assert {case[1] for case in CASES} == set(Reason) - {Reason.LOW_TOO_HIGH, Reason.OVERLAP}
 
 
-def test_read_low_above_close_is_named_by_the_low(tmp_path: Path) -> None:
-    """A low between open and close is the low's fault, as the high is above all."""
-    path = written(tmp_path / "bars.csv", spoiled(f"{STAMP},12000.00,12010.00,12001.00,12005.00,5"))
-    with pytest.raises(BadBarError, match=r"line 501: low '12001' is above the bar's open or close"):
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ("12010.00,12005.00,11990.00,12000.00", "high '12005' is below the bar's open, low or close"),
+        ("12000.00,12005.00,11990.00,12010.00", "high '12005' is below the bar's open, low or close"),
+        ("12000.00,12010.00,12001.00,12005.00", "low '12001' is above the bar's open or close"),
+        ("12005.00,12010.00,12001.00,12000.00", "low '12001' is above the bar's open or close"),
+    ],
+)
+def test_read_extreme_inside_the_bar_is_named(tmp_path: Path, prices: str, said: str) -> None:
+    """High and low hold both the open and the close; each of the four ways to fail alone."""
+    path = written(tmp_path / "bars.csv", spoiled(f"{STAMP},{prices},5"))
+    with pytest.raises(BadBarError, match=f"line 501: {said}"):
         list(opened(path, STATED).columns())
 
 

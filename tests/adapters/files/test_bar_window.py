@@ -58,6 +58,17 @@ def test_read_window_ignores_what_is_bad_outside(tmp_path: Path) -> None:
     assert [fault.line for fault in source.skipped.listed] == [501]
 
 
+def test_read_window_takes_a_moment_out_of_the_calendar_by_its_neighbours(tmp_path: Path) -> None:
+    """A stamp of 1999 between rows of the window is bad; between rows before it, nobody cares."""
+    rows = firstrate(LINES).splitlines()
+    for at in (100, 500):
+        rows[at] = rows[at].replace("2023-03-1", "1999-03-1")
+    path = written(tmp_path / "bars.csv", "\n".join(rows))
+    source = opened(path, ReadOptions(on_bad_bar="skip", date_from="2023-03-14"))
+    assert sum(len(columns) for columns in source.columns()) == len(LINES) - 276 - 1
+    assert [(fault.line, fault.reason) for fault in source.skipped.listed] == [(501, "not_covered")]
+
+
 @pytest.mark.parametrize("text", ["yesterday", "2023-13-01", "2023-03-14T10:00Z", ""])
 def test_open_window_that_cannot_be_read_is_a_usage_error(tmp_path: Path, text: str) -> None:
     """Neither a date nor a minute of New York."""

@@ -89,9 +89,13 @@ def clocks(columns: BarColumns) -> list[tuple[str, str]]:
 
 
 def test_resample_is_cut_by_the_halt_and_the_close() -> None:
-    """An hour of 2019 holds two bars around the halt; the bar after it opens when the market does."""
-    assert clocks(longer(minutes_of_2019(), 60))[-3:] == [("15:00", "16:00"), ("16:00", "16:15"), ("16:30", "17:00")]
-    assert clocks(longer(minutes_of_2019(), 10))[-5:] == [
+    """An hour of 2019 holds two bars around the halt; the bar after it opens when the market does, with its price."""
+    minutes = minutes_of_2019()
+    hours = longer(minutes, 60)
+    resumed = clocks(minutes).index(("16:30", "16:31"))
+    assert (hours.open[-1], hours.close[-2]) == (minutes.open[resumed], minutes.close[resumed - 1])
+    assert clocks(hours)[-3:] == [("15:00", "16:00"), ("16:00", "16:15"), ("16:30", "17:00")]
+    assert clocks(longer(minutes, 10))[-5:] == [
         ("16:00", "16:10"),
         ("16:10", "16:15"),
         ("16:30", "16:40"),
