@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from log_builders import a_record, log_files, weekdays, write_files, write_run
 
-from tests.analysis.builders import a_record, log_files, weekdays, write_files, write_run
 from trader.analysis.log import Kind, Tail, open_log
 from trader.errors import InputError, LogDamagedError
 from trader.records import Canonical, ContinueRecord, EndRecord, StartRecord

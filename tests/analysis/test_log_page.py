@@ -14,9 +14,9 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
+from log_builders import a_record, write_run
 from msgspec import Struct
 
-from tests.analysis.builders import a_record, write_run
 from trader import records
 from trader.analysis.log import Kind, open_log
 from trader.analysis.recount import report_from_log

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
-
-from tests.analysis.builders import (
+from log_builders import (
     ACCOUNT,
     NO_LLM,
     Day,
@@ -20,11 +18,13 @@ from tests.analysis.builders import (
     write_files,
     write_run,
 )
+from msgspec.structs import replace
+
 from trader.analysis.logs import View, run_logs, sleeping
 from trader.analysis.selection import Selection, bound
 from trader.domain.actions import Action
 from trader.domain.decisions import FusionMethod
-from trader.records import EventRecord
+from trader.records import EndRecord, EventRecord
 
 TABLE = View()
 
@@ -97,6 +97,23 @@ def test_logs_of_a_run_are_the_table(run: Path):
     text = shown(run)
     assert text == ROWS
     assert max(map(len, text.splitlines())) == 120
+
+
+def test_logs_of_amendments_flattens_and_the_end_are_lines_of_their_own(tmp_path: Path):
+    """Orders say what they change and why; fills after the last bar stand at the end."""
+    amend = an_order(kind="amend", side=None, qty=None, stop=15_000.75, reason="break_even")
+    flatten = an_order(kind="flatten", side="SELL", stop=None, target=None, reason="flat_at")
+    files, sealer = log_files([("2023-01-10", [replace(a_record(), orders=(amend, flatten))])], closed=False)
+    fill = a_fill(side="SELL", price=14_999.75, reason="forced_close", pnl=12.5, risk=200.0)
+    files["decisions-2023-01-10.jsonl"].append(
+        sealer.seal(EndRecord(bars=1, lines=3, fills=(fill,), account=replace(ACCOUNT, equity=50_012.5)))
+    )
+    assert shown(write_files(tmp_path / "run", files)).splitlines()[3:] == [
+        "        order amend stop 15000.75 target 15030.00 (break_even)",
+        "        order flatten SELL 1 (flat_at)",
+        "        fill SELL 1 at 14999.75 (forced_close), net +12.50 $",
+        "end     1 bars, equity 50,012.50 $",
+    ]
 
 
 def test_logs_on_a_terminal_are_the_same_text_in_colour(run: Path):

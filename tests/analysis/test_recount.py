@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
+from log_builders import START, log_files, write_files
 from msgspec.structs import replace
+from random_run import RandomRun
 
-from tests.analysis.builders import START, log_files, write_files
-from tests.analysis.random_run import RandomRun
 from trader.analysis.figures import Label, facts_of
 from trader.analysis.recount import report_from_log
 from trader.errors import LogDamagedError

@@ -1,124 +1,16 @@
 """Every figure of a report against small cases computed by hand."""
 
-from collections.abc import Iterable
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from log_builders import MINUTE_NS, NQ, weekdays
 from msgspec.structs import replace
+from report_builders import EVEN, FACTS, LOST, a_fill, a_trade, count_bar, reported, tally_of
 
-from tests.analysis.builders import MINUTE_NS, NQ, START, weekdays
-from trader.analysis.figures import (
-    Label,
-    Model,
-    Origin,
-    Report,
-    RunFacts,
-    TrainedOn,
-    facts_of,
-    labels_of,
-)
-from trader.analysis.metrics import sharpe_daily
+from trader.analysis.figures import Label
 from trader.analysis.report import Tally
-from trader.domain.actions import Action, Side
+from trader.domain.actions import Action
 from trader.domain.decisions import AdviceStatus, FusionMethod, Rule
-from trader.domain.orders import ClosedTrade, ExitReason, Fill
-from trader.errors import ConfigurationError, InvariantError, LogDamagedError
-
-REAL = TrainedOn(sha256="bb", first_session="2020-01-02", last_session="2020-12-31")
-FACTS = RunFacts(
-    market="NQ",
-    strategy="ppo",
-    source="NQ.csv",
-    bars_sha256="aa",
-    is_synthetic=False,
-    mismatches=(),
-    model=None,
-    slippage_ticks=1,
-    forced_slippage_ticks=2,
-)
-RULES = list(Rule)
-
-
-def a_trade(**changes: object) -> ClosedTrade:
-    """A long of one contract that made 40 ticks in 30 minutes: 200.00 - 4.50 $ with 200 $ at risk, unless changed."""
-    trade = ClosedTrade(
-        side=Side.BUY,
-        qty=1,
-        entry_ticks=60_000,
-        exit_ticks=60_040,
-        opened_ns=10 * MINUTE_NS,
-        closed_ns=40 * MINUTE_NS,
-        pnl_cents=19_550,
-        optimistic_pnl_cents=19_550,
-        risk_cents=20_000,
-        reason=ExitReason.TARGET,
-        is_ambiguous=False,
-    )
-    return replace(trade, **changes)
-
-
-# A short that lost 20 ticks: -100.00 - 4.50 $ with 100 $ at risk; its target would have made 30 ticks: 150.00 - 4.50 $.
-LOST = a_trade(
-    side=Side.SELL,
-    entry_ticks=60_100,
-    exit_ticks=60_120,
-    opened_ns=50 * MINUTE_NS,
-    closed_ns=60 * MINUTE_NS,
-    pnl_cents=-10_450,
-    optimistic_pnl_cents=14_550,
-    risk_cents=10_000,
-    reason=ExitReason.STOP,
-    is_ambiguous=True,
-)
-EVEN = a_trade(pnl_cents=0, optimistic_pnl_cents=0, risk_cents=0, exit_ticks=60_001, closed_ns=15 * MINUTE_NS)
-
-
-def a_fill(reason: ExitReason | None = None, qty: int = 1) -> Fill:
-    """A fill of NQ with its commission."""
-    return Fill(
-        order_ref="r",
-        nth=1,
-        side=Side.BUY,
-        qty=qty,
-        remaining_qty=0,
-        price_ticks=60_000,
-        commission_cents=225 * qty,
-        ts_ns=0,
-        reason=reason,
-    )
-
-
-def tally_of(trades: Iterable[ClosedTrade] = ()) -> Tally:
-    """A tally that was told of these trades, with an entry and an exit each."""
-    tally = Tally(NQ)
-    for trade in trades:
-        tally.fill(a_fill())
-        tally.fill(a_fill(trade.reason))
-        tally.trade(trade)
-    return tally
-
-
-def reported(tally: Tally, facts: RunFacts = FACTS) -> Report:
-    """Its report."""
-    return tally.report(facts, accounts_used=1)
-
-
-def count_bar(
-    tally: Tally,
-    equity_cents: int,
-    *,
-    session: str = "2023-01-10",
-    close_ns: int = 0,
-    action: Action = Action.HOLD,
-    method: FusionMethod = FusionMethod.RL_ONLY,
-    rules: Iterable[Rule] = (),
-    in_window: bool = True,
-) -> None:
-    """One bar."""
-    bits = sum(1 << RULES.index(rule) for rule in rules)
-    tally.bar(session, close_ns, action, method, bits, in_window, equity_cents)
+from trader.domain.orders import ExitReason
+from trader.errors import InvariantError
 
 
 def test_result_of_three_trades_is_in_dollars_points_and_r():
@@ -306,116 +198,7 @@ def test_report_may_be_taken_while_the_run_goes_on():
     assert reported(tally).run.sessions == 2
 
 
-def test_sharpe_of_twenty_sessions_by_hand():
-    """Ten of 3 and ten of 1: mean 2, sample variance 20/19, 2 / 1.0259784 x 15.8745079."""
-    assert sharpe_daily([300, 100] * 10) == pytest.approx(30.9451126, abs=1e-6)
-
-
-def test_sharpe_of_nineteen_sessions_is_none():
-    """Too few to say anything."""
-    assert sharpe_daily([300, 100] * 9 + [300]) is None
-
-
-def test_sharpe_of_sessions_that_are_all_equal_is_none():
-    """Nothing deviates: the ratio has no meaning."""
-    assert sharpe_daily([0] * 40) is None
-
-
-@given(st.lists(st.integers(-1_000_000, 1_000_000), min_size=20, max_size=60).filter(lambda pnl: len(set(pnl)) > 1))
-def test_sharpe_of_any_sessions_is_numpys(pnl: list[int]):
-    """Against mean and sample deviation of a library."""
-    expected = float(np.mean(pnl) / np.std(pnl, ddof=1) * 252**0.5)
-    assert sharpe_daily(pnl) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-
-
-def a_model(label: str, training: TrainedOn = REAL) -> Model:
-    """A model of this origin."""
-    return Model(name="m", provenance=Origin(label=label, training=training))
-
-
-@pytest.mark.parametrize(
-    ("facts", "sessions", "labels"),
-    [
-        pytest.param(FACTS, ("2023-01-02", "2023-02-01"), (), id="real bars, no model"),
-        pytest.param(replace(FACTS, is_synthetic=True), (None, None), (Label.SYNTHETIC_BARS,), id="synthetic bars"),
-        pytest.param(
-            replace(FACTS, model=a_model("random")), ("2020-01-02", "2020-02-01"), (Label.UNTRAINED,), id="untrained"
-        ),
-        pytest.param(
-            replace(FACTS, model=a_model("in_sample")),
-            ("2020-12-31", "2021-02-01"),
-            (Label.IN_SAMPLE,),
-            id="real bars of the training's last session",
-        ),
-        pytest.param(
-            replace(FACTS, model=a_model("in_sample")), ("2021-01-04", "2021-02-01"), (), id="real bars after training"
-        ),
-        pytest.param(
-            replace(FACTS, model=a_model("synthetic")),
-            ("2020-02-01", "2020-03-01"),
-            (Label.SYNTHETIC_TRAINING,),
-            id="synthetic training on the same dates as real bars",
-        ),
-        pytest.param(
-            replace(FACTS, is_synthetic=True, bars_sha256="bb", model=a_model("synthetic")),
-            ("2020-02-01", "2020-03-01"),
-            (Label.SYNTHETIC_BARS, Label.SYNTHETIC_TRAINING, Label.IN_SAMPLE),
-            id="the training's own synthetic bars",
-        ),
-        pytest.param(
-            replace(FACTS, mismatches=("bars of 5 minutes, trained on 1",)), (None, None), (Label.MISMATCH,),
-            id="mismatch",
-        ),
-    ],
-)  # fmt: skip
-def test_labels_say_what_a_reader_must_know(
-    facts: RunFacts, sessions: tuple[str | None, str | None], labels: tuple[Label, ...]
-):
-    """Each case by hand; the order is that of the report."""
-    assert labels_of(facts, *sessions) == labels
-
-
 def test_report_of_a_run_that_has_no_end_is_labelled_so():
     """After a crash the figures go as far as the log."""
     report = Tally(NQ).report(FACTS, accounts_used=1, is_closed=False)
     assert report.run.labels == (Label.NOT_CLOSED,)
-
-
-def test_facts_of_a_start_record_are_what_it_says():
-    """Forced slippage is the factor times the slippage."""
-    config: dict[str, object] = {"execution": {"slippage_ticks": 2, "forced_close_slippage_factor": 3, "qty": 1}}
-    facts = facts_of(replace(START, config=config, mismatches=("m",)))
-    training = TrainedOn(sha256="bb", first_session="2020-01-02", last_session="2020-12-31")
-    assert facts == RunFacts(
-        market="NQ",
-        strategy="ppo",
-        source="sample.csv.gz",
-        bars_sha256="aa",
-        is_synthetic=True,
-        mismatches=("m",),
-        model=Model(name="embedded", provenance=Origin(label="synthetic", training=training)),
-        slippage_ticks=2,
-        forced_slippage_ticks=6,
-    )
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        replace(START, bars={"source": "x", "sha256": "aa"}),
-        replace(START, bars={"source": "x", "sha256": "aa", "synthetic": "no"}),
-        replace(START, config={}),
-        replace(START, bundle={"name": "m"}),
-    ],
-)
-def test_facts_of_a_start_record_that_leaves_something_out_are_refused(start: object):
-    """A report that cannot say whether its bars are synthetic is not made."""
-    assert isinstance(start, type(START))
-    with pytest.raises(LogDamagedError, match="does not say what a report needs"):
-        facts_of(start)
-
-
-def test_facts_of_an_unknown_market_are_refused():
-    """A log of a market that this version does not know."""
-    with pytest.raises(ConfigurationError, match="'XX' is not known"):
-        facts_of(replace(START, market="XX"))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from log_builders import a_fill, a_record, an_order
 from msgspec.structs import replace
 
-from tests.analysis.builders import a_fill, a_record, an_order
 from trader.analysis.selection import Bound, Selection, action_named, bound, method_named, rule_named
 from trader.domain.actions import Action
 from trader.domain.decisions import FusionMethod, Rule

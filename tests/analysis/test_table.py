@@ -1,9 +1,9 @@
 """The table that a trader reads at the end of a run."""
 
 import msgspec
+from log_builders import NQ, START
+from report_builders import FACTS, LOST, a_trade, count_bar, tally_of
 
-from tests.analysis.builders import NQ, START
-from tests.analysis.test_report import FACTS, LOST, a_trade, count_bar, tally_of
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.report import Tally
 from trader.analysis.table import render

@@ -1,10 +1,8 @@
 """`trader verify` against logs that were damaged in every way: what was done is found, and the right line is named."""
 
-import io
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
@@ -12,30 +10,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from log_builders import Sealer, a_record, log_files, three_days, weekdays, write_files
 
-from tests.analysis.builders import Sealer, a_record, log_files, weekdays, write_files
 from trader.analysis.damage import Damage, DamageKind
-from trader.analysis.verify import Status, describe, run_verify, verify
+from trader.analysis.verify import Status, verify
 from trader.chain import Chain, extra
-from trader.errors import InputError
-from trader.records import EndRecord, EventRecord
+from trader.records import EndRecord
 
 Files = dict[str, list[bytes]]
-
-EVENT = EventRecord(kind="account_renewed", from_bar=4, detail={"account": 2})
-
-
-def three_days() -> tuple[Files, Sealer]:
-    """Three sessions of four bars, an event in the second."""
-    first, second, third = weekdays(3)
-    return log_files(
-        [
-            (first, [a_record(seq, session=first) for seq in range(4)]),
-            (second, [a_record(4, session=second), EVENT, *[a_record(seq, session=second) for seq in (5, 6, 7)]]),
-            (third, [a_record(seq, session=third) for seq in range(8, 12)]),
-        ]
-    )
-
 
 FILES, SEALER = three_days()
 NAMES = list(FILES)
@@ -349,70 +331,6 @@ def test_verify_head_file_of_another_hash_is_found(run: Path):
     damage = verify(run).damage
     assert damage is not None
     assert (Path(damage.file).name, damage.line) == (NAMES[2], 6)
-
-
-def test_verify_one_file_starts_from_the_head_that_it_states(run: Path):
-    """A middle file holds together by itself; that it is only a part is said."""
-    report = verify(run / NAMES[1])
-    assert (report.status, report.is_run, report.lines, report.bars) == (Status.NOT_CLOSED, False, 6, 4)
-    assert verify(run / NAMES[2]).status is Status.INTACT
-
-
-def test_verify_changed_byte_in_one_file_by_itself_is_found(run: Path):
-    """The chain within the file needs no other."""
-    path = run / NAMES[1]
-    path.write_bytes(path.read_bytes().replace(b'"adx":21.5', b'"adx":31.5', 1))
-    damage = verify(path).damage
-    assert damage is not None
-    assert damage.line == 2
-
-
-def test_verify_folder_of_runs_takes_the_newest(run: Path):
-    """`trader verify logs` is about the last run."""
-    assert verify(run.parent).path == str(run)
-
-
-def test_verify_nothing_there_says_what_to_name(tmp_path: Path):
-    """A missing log is not an intact one."""
-    with pytest.raises(InputError, match="no such file or folder"):
-        verify(tmp_path / "nothing")
-
-
-def outcomes(run: Path) -> Iterator[tuple[str, int]]:
-    """Text and exit code of the intact, the unclosed and the damaged log."""
-    for damage in (lambda lines: lines, lambda lines: lines[:-1], lambda lines: [*lines[:-2], lines[-1]]):
-        (run / "head.json").unlink(missing_ok=True)
-        (run / NAMES[2]).write_bytes(b"".join(damage(FILES[NAMES[2]])))
-        out = io.StringIO()
-        code = run_verify(run, as_json=False, out=out)
-        yield out.getvalue(), code
-
-
-def test_run_verify_says_intact_not_closed_or_damaged_and_exits_so(run: Path):
-    """Only an intact, closed log is 0."""
-    intact, unclosed, damaged = outcomes(run)
-    head = SEALER.head
-    assert intact == (f"intact: {run}: 12 bars in 17 lines of 3 files\nhead {head}\n", 0)
-    assert unclosed == (
-        f"not closed: {run}: 12 bars in 16 lines of 3 files hold, but have no end: later ones may be missing\n",
-        1,
-    )
-    text, code = damaged
-    assert code == 1
-    assert text.startswith(f"DAMAGED (changed): {run / NAMES[2]}:5: ")
-    assert text.endswith("\nproved before it: 11 bars in 15 lines of 3 files\n")
-
-
-def test_run_verify_as_json_is_the_report(run: Path):
-    """What a program reads is what was proved."""
-    out = io.StringIO()
-    assert run_verify(run, as_json=True, out=out) == 0
-    assert json.loads(out.getvalue()) == msgspec.to_builtins(verify(run))
-
-
-def test_describe_one_file_says_that_its_neighbours_were_not_checked(run: Path):
-    """Half a proof must not look like a whole one."""
-    assert "one file by itself" in describe(verify(run / NAMES[2]))
 
 
 BY_HAND = (

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -202,11 +203,11 @@ class Sealer:
         )
 
 
-Day = tuple[str, list[Struct]]
+Day = tuple[str, Sequence[Struct]]
 
 
 def log_files(
-    days: list[Day], *, start: StartRecord = START, closed: bool = True
+    days: Sequence[Day], *, start: StartRecord = START, closed: bool = True
 ) -> tuple[dict[str, list[bytes]], Sealer]:
     """The lines of each file of a run: `days` hold what stands between the joining lines."""
     sealer = Sealer()
@@ -234,7 +235,7 @@ def write_files(folder: Path, files: dict[str, list[bytes]], head: Sealer | None
     return folder
 
 
-def write_run(folder: Path, days: list[Day], *, start: StartRecord = START, closed: bool = True) -> Path:
+def write_run(folder: Path, days: Sequence[Day], *, start: StartRecord = START, closed: bool = True) -> Path:
     """A run on disk, with its head if it is closed."""
     files, sealer = log_files(days, start=start, closed=closed)
     return write_files(folder, files, sealer if closed else None)
@@ -249,3 +250,17 @@ def weekdays(count: int, first: str = "2023-01-02") -> list[str]:
             dates.append(day.isoformat())
         day += timedelta(days=1)
     return dates
+
+
+def three_days() -> tuple[dict[str, list[bytes]], Sealer]:
+    """The files of three sessions of four bars, an event in the second."""
+    first, second, third = weekdays(3)
+    event = EventRecord(kind="account_renewed", from_bar=4, detail={"account": 2})
+    middle = [a_record(seq, session=second) for seq in (4, 5, 6, 7)]
+    return log_files(
+        [
+            (first, [a_record(seq, session=first) for seq in range(4)]),
+            (second, [middle[0], event, *middle[1:]]),
+            (third, [a_record(seq, session=third) for seq in range(8, 12)]),
+        ]
+    )

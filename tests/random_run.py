@@ -6,10 +6,7 @@ A ledger of its own (cash in cents, one position) keeps the money, so that the t
 import random
 from datetime import UTC, datetime
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from tests.analysis.builders import (
+from log_builders import (
     ACCOUNT,
     COMMISSION_CENTS,
     MINUTE_NS,
@@ -20,6 +17,9 @@ from tests.analysis.builders import (
     a_record,
     weekdays,
 )
+from msgspec import Struct
+from msgspec.structs import replace
+
 from trader.analysis.report import Tally
 from trader.domain.actions import ACTIONS, Side
 from trader.domain.decisions import AdviceStatus, FusionMethod, Rule
