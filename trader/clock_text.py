@@ -1,4 +1,4 @@
-"""Event times as text. A table of the day's minutes: formatting a datetime four times a bar costs more than deciding."""
+"""Event times as text, from a table of the day's minutes: formatting four datetimes a bar costs more than deciding."""
 
 from datetime import UTC, datetime
 
@@ -36,3 +36,20 @@ def utc_text(ts_ns: int) -> str:
 def et_clock(ts_ns: int, offset_s: int) -> str:
     """The wall clock `YYYY-MM-DD HH:MM` of New York."""
     return minute_text(ts_ns, offset_s, "")[:16].replace("T", " ")
+
+
+class SessionClock:
+    """The whole minutes of one session as pairs of texts, UTC and New York, each made once."""
+
+    def __init__(self, offset_s: int) -> None:
+        self._offset_s = offset_s
+        self._suffix = offset_text(offset_s)
+        self._texts: dict[int, tuple[str, str]] = {}
+
+    def texts(self, ts_ns: int) -> tuple[str, str]:
+        """`ts_ns` in UTC and in New York."""
+        pair = self._texts.get(ts_ns)
+        if pair is None:
+            pair = (utc_text(ts_ns), minute_text(ts_ns, self._offset_s, self._suffix))
+            self._texts[ts_ns] = pair
+        return pair

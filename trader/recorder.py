@@ -12,12 +12,13 @@ import msgspec
 
 from trader.advisor.question import Answer
 from trader.chain import Chain
-from trader.clock_text import minute_text, offset_text, utc_text
+from trader.clock_text import SessionClock, utc_text
 from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
-from trader.domain.decisions import Decision, Rule
+from trader.domain.decisions import Decision, Proposal, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order
+from trader.domain.sessions import Session
 from trader.pipeline import Look
 from trader.records import (
     LOG_VERSION,
@@ -26,7 +27,6 @@ from trader.records import (
     ContinueRecord,
     EndRecord,
     EventRecord,
-    FeaturesRecord,
     FillRecord,
     FusionRecord,
     IdsRecord,
@@ -83,10 +83,13 @@ class Recorder:
         self._account = b""
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
         self._risks: dict[Outcome, bytes] = {}
-        self._bar_close_ns = 0
-        self._bar_close = ("", "")
-        self._offset_s = 0
-        self._offset = ""
+        self._session: Session | None = None
+        self._clock = SessionClock(0)
+        self._proposal: Proposal | None = None
+        self._mask = 0
+        self._proposal_bytes = b""
+        self._decision: Decision | None = None
+        self._decision_bytes = b""
 
     def start(self, record: StartRecord) -> bytes:
         """The first line of a run."""
@@ -131,20 +134,13 @@ class Recorder:
                 b',"features":',
                 _features(look),
                 b',"rl":',
-                _rl(look),
+                self._rl(look),
                 b',"query":',
                 self._query(look),
                 b',"llm":',
                 self._llm(answer),
                 b',"fusion":',
-                _encode(
-                    FusionRecord(
-                        method=decision.method,
-                        action=NAMES[decision.action],
-                        confidence=round(decision.confidence, 6),
-                        weight=decision.weight,
-                    )
-                ),
+                self._fusion(decision),
                 b',"risk":',
                 self._risk(outcome),
                 b',"orders":',
@@ -173,19 +169,12 @@ class Recorder:
     def _bar(self, look: Look) -> bytes:
         bar = look.outlook.bar
         session = look.outlook.session
-        offset_s = session.et_offset_s
-        if offset_s != self._offset_s:
-            self._offset_s = offset_s
-            self._offset = offset_text(offset_s)
-        if bar.ts_open_ns == self._bar_close_ns:
-            open_utc, open_et = self._bar_close
-        else:
-            open_utc = utc_text(bar.ts_open_ns)
-            open_et = minute_text(bar.ts_open_ns, offset_s, self._offset)
-        close_utc = utc_text(bar.ts_close_ns)
-        close_et = minute_text(bar.ts_close_ns, offset_s, self._offset)
-        self._bar_close_ns = bar.ts_close_ns
-        self._bar_close = (close_utc, close_et)
+        if session is not self._session:
+            self._session = session
+            self._clock = SessionClock(session.et_offset_s)
+        clock = self._clock
+        open_utc, open_et = clock.texts(bar.ts_open_ns)
+        close_utc, close_et = clock.texts(bar.ts_close_ns)
         return _encode(
             BarRecord(
                 open_utc=open_utc,
@@ -202,6 +191,35 @@ class Recorder:
                 roll_offset=bar.roll_offset,
             )
         )
+
+    def _rl(self, look: Look) -> bytes:
+        proposal, mask = look.proposal, look.outlook.mask
+        probs = proposal.probs
+        if proposal is self._proposal and mask == self._mask:
+            return self._proposal_bytes
+        record = RlRecord(
+            action=NAMES[proposal.action],
+            confidence=round(proposal.confidence, 6),
+            probs=None if probs is None else tuple([round(p, 6) for p in probs]),
+            mask=_MASKS[mask],
+            forced=look.forced,
+        )
+        self._proposal, self._mask = proposal, mask
+        self._proposal_bytes = _encode(record)
+        return self._proposal_bytes
+
+    def _fusion(self, decision: Decision) -> bytes:
+        if decision == self._decision:
+            return self._decision_bytes
+        record = FusionRecord(
+            method=decision.method,
+            action=NAMES[decision.action],
+            confidence=round(decision.confidence, 6),
+            weight=decision.weight,
+        )
+        self._decision = decision
+        self._decision_bytes = _encode(record)
+        return self._decision_bytes
 
     def _query(self, look: Look) -> bytes:
         key = look.triggers or look.not_asked
@@ -331,37 +349,10 @@ def account_record(view: AccountView, instrument: Instrument) -> AccountRecord:
 
 
 def _features(look: Look) -> bytes:
+    """A FeaturesRecord: the reading has its later fields, in the same order, and is spliced in as it is encoded."""
     outlook = look.outlook
-    reading = outlook.reading
-    return _encode(
-        FeaturesRecord(
-            sha256=sha256(outlook.obs.data).hexdigest(),
-            ready=outlook.ready,
-            adx=reading.adx,
-            rsi=reading.rsi,
-            atr=reading.atr,
-            vwap=reading.vwap,
-            vwap_distance=reading.vwap_distance,
-            momentum=reading.momentum,
-            sma_20=reading.sma_20,
-            sma_50=reading.sma_50,
-            regime=reading.regime,
-        )
-    )
-
-
-def _rl(look: Look) -> bytes:
-    proposal = look.proposal
-    probs = proposal.probs
-    return _encode(
-        RlRecord(
-            action=NAMES[proposal.action],
-            confidence=round(proposal.confidence, 6),
-            probs=None if probs is None else tuple([round(p, 6) for p in probs]),
-            mask=_MASKS[look.outlook.mask],
-            forced=look.forced,
-        )
-    )
+    ready = b'","ready":true,' if outlook.ready else b'","ready":false,'
+    return b'{"sha256":"' + sha256(outlook.obs.data).hexdigest().encode() + ready + _encode(outlook.reading)[1:]
 
 
 _NO_ANSWER = LlmRecord(
