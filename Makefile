@@ -28,7 +28,7 @@ bench: .venv/.core ## the speed and size figures of this machine, as JSON
 	$(BIN)/trader bench engine --json
 
 bundle: .venv/.dev ## train and export the embedded model again (about ten minutes on two cores)
-	$(BIN)/trader train
+	$(BIN)/python -m trader.training.embedded
 
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py

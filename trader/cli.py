@@ -107,6 +107,29 @@ def verify(path: LogPath = Path("logs"), *, as_json: AsJson = False) -> None:
     raise typer.Exit(run_verify(path, as_json=as_json, out=sys.stdout))
 
 
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="The zip of a MaskablePPO model.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the bundle to write.")],
+    facts: Annotated[
+        Path,
+        typer.Option(
+            help="YAML: name, market, bar_minutes, needs_volume, phase, label (synthetic or in_sample), note, "
+            "training {description, sha256, first_session, last_session}."
+        ),
+    ],
+    statistics: Annotated[Path | None, typer.Option(help="Normaliser: npz or JSON with mean and variance.")] = None,
+    *,
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Run a VecNormalize pickle of yours: it can do anything.")
+    ] = False,
+) -> None:
+    """Convert a MaskablePPO checkpoint to a model bundle; nothing in it is unpickled."""
+    from trader.commands import export as command
+
+    command.run(checkpoint, out, facts, statistics, trusts_pickle=trust_pickle)
+
+
 @bench_app.command()
 def engine(
     bars: Annotated[int, typer.Option(min=10_000, help="One-minute bars a run.")] = 200_000,
