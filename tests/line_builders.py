@@ -20,7 +20,7 @@ from trader.analysis.figures import Report, facts_of
 from trader.app import BarsFacts, assemble
 from trader.chain import extra
 from trader.domain.account import AccountView
-from trader.domain.actions import Action
+from trader.domain.actions import Action, actions_in
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice, AdviceStatus, Proposal
 from trader.domain.instruments import instrument
@@ -54,11 +54,15 @@ HOLD = Proposal(Action.HOLD, 1.0)
 
 
 class Scripted:
-    """Proposes `next` once, then HOLD. With `yields` HOLD also takes the place of what the mask forbids."""
+    """Proposes `next` once, then HOLD. With `yields` HOLD also takes the place of what the mask forbids.
+
+    `pick` instead chooses among the valid actions by number.
+    """
 
     def __init__(self) -> None:
         self.next = HOLD
         self.yields = False
+        self.pick: int | None = None
         self.mask = 0
         self.obs = np.zeros(0, np.float32)
 
@@ -67,6 +71,9 @@ class Scripted:
         proposal, self.next = self.next, HOLD
         self.mask = outlook.mask
         self.obs = outlook.obs.copy()
+        if self.pick is not None:
+            valid = actions_in(outlook.mask)
+            return Proposal(valid[self.pick % len(valid)], 1.0)
         return HOLD if self.yields and not outlook.mask >> proposal.action & 1 else proposal
 
 
