@@ -10,12 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from log_builders import Sealer, a_record, log_files, three_days, weekdays, write_files
+from log_builders import START, Sealer, a_record, log_files, three_days, weekdays, write_files
+from msgspec import Struct
 
 from trader.analysis.damage import Damage, DamageKind
 from trader.analysis.verify import Status, verify
 from trader.chain import Chain, extra
-from trader.records import EndRecord
+from trader.records import ContinueRecord, EndRecord
 
 Files = dict[str, list[bytes]]
 
@@ -217,8 +218,71 @@ def test_verify_forged_line_is_named_although_its_own_link_holds():
     files = copy_of_files()
     forger = Sealer()
     forger.head = json.loads(FILES[NAMES[0]][2])["hash"]
-    files[NAMES[0]].insert(3, forger.seal(a_record(2, session="2023-01-02")))
+    files[NAMES[0]].insert(3, forger.seal(a_record(2, minute=30, session="2023-01-02")))
     assert_found(files, DamageKind.INSERTED)
+
+
+def written_in_order(*files: list[Struct]) -> Files:
+    """Records sealed one after the other, each in the file where it is put: every link holds."""
+    sealer = Sealer()
+    return {name: [sealer.seal(record) for record in records] for name, records in zip(NAMES, files, strict=False)}
+
+
+GOES_ON = ContinueRecord(previous_file=NAMES[0], head="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("files", "place", "said"),
+    [
+        pytest.param(written_in_order([a_record()]), (0, 1), "cannot stand here", id="a bar first"),
+        pytest.param(written_in_order([START, START]), (0, 2), "cannot stand here", id="two starts"),
+        pytest.param(written_in_order([GOES_ON]), (0, 1), "a run begins with `start`", id="a run that goes on"),
+        pytest.param(written_in_order([START], [START]), (1, 1), "its later files with `continue`", id="start again"),
+        pytest.param(written_in_order([START], [GOES_ON]), (1, 1), "the head that it states", id="another head"),
+    ],
+)
+def test_verify_line_in_a_place_where_none_of_its_kind_belongs_is_named(
+    files: Files, place: tuple[int, int], said: str
+):
+    """A chain that holds is not enough: a log begins once, and goes on from what was there."""
+    status, damage = checked(files, head=False)
+    assert status is Status.DAMAGED
+    assert damage is not None
+    assert (damage.file, damage.line) == (NAMES[place[0]], place[1])
+    assert said in damage.what
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'{"c":', b'{ "c":'),
+        (b'{"c":', b'{"c": '),
+        (b'{"c":', b'{"\\u0063":'),
+        (b',"x":', b' ,"x":'),
+        (b'"x":{', b'"x": {'),
+        (b'},"hash":"', b'}, "hash":"'),
+        (b'},"hash":"', b'},"hash":"00","hash":"'),
+        (b'"}\n', b'" }\n'),
+        (b'"}\n', b'"} \n'),
+        (b'"}\n', b'"}\r\n'),
+    ],
+)
+def test_verify_line_laid_out_otherwise_is_changed(old: bytes, new: bytes):
+    """The same JSON in other bytes: its values prove themselves, the file was written by somebody else."""
+    files = copy_of_files()
+    line = files[NAMES[1]][3]
+    assert line.count(old) == 1
+    files[NAMES[1]][3] = line.replace(old, new)
+    assert_found(files, DamageKind.CHANGED)
+
+
+def test_verify_lines_beyond_the_known_head_are_named(run: Path):
+    """The kept head is an earlier line's: what follows was added."""
+    head = json.loads(FILES[NAMES[2]][3])["hash"]
+    (run / "head.json").write_text(json.dumps({"lines": SEALER.lines - 2, "hash": head}))
+    damage = verify(run).damage
+    assert damage is not None
+    assert (damage.kind, Path(damage.file).name, damage.line) == (DamageKind.INSERTED, NAMES[2], 5)
 
 
 def test_verify_shorter_log_with_its_own_hashes_is_cut_against_the_known_head():
