@@ -12,9 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from safetensors.numpy import save
-
-from tests.policy.builders import (
+from bundle_builders import (
     NORMALISER,
     a_bundle,
     a_manifest,
@@ -24,6 +22,8 @@ from tests.policy.builders import (
     with_tensors,
     write_files,
 )
+from safetensors.numpy import save
+
 from trader.errors import BundleError
 from trader.policy.bundle import MANIFEST_NAME, WEIGHTS_NAME, save_bundle
 from trader.policy.manifest import Inputs

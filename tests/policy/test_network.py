@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from bundle_builders import NORMALISER, a_manifest, a_network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.policy.builders import NORMALISER, a_manifest, a_network
 from trader.errors import InvariantError
 from trader.kernels.forward import _tanh_in_place, exp_negative
 from trader.policy.manifest import Activation, Inputs

@@ -12,12 +12,12 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from bundle_builders import CALENDAR_SHA256, SCHEMA_HASH, load
 from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.running_mean_std import RunningMeanStd
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from tests.policy.builders import CALENDAR_SHA256, SCHEMA_HASH, load
 from trader.errors import BundleError
 from trader.policy.manifest import Activation, Inputs, Label, Span
 from trader.training.checkpoint import read_checkpoint

@@ -54,17 +54,22 @@ class Plan(Struct, frozen=True, kw_only=True):
     rollout_steps: int = 128
     """Choices an account between two updates."""
     batch_size: int = 1_024
-    epochs: int = 10
-    learning_rate: float = 3e-4
+    epochs: int = 4
+    """More of them learn the noise of a rollout: held-out results fell with 8 and 10."""
+    learning_rate: float = 1e-3
     """At the start; falls linearly to 0."""
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
+    gamma: float = 0.998
+    gae_lambda: float = 0.98
     clip_range: float = 0.2
-    ent_coef: float = 0.01
+    ent_coef: float = 0.005
     vf_coef: float = 0.5
     max_grad_norm: float = 0.5
     hidden: tuple[int, ...] = (256, 128)
     """Of the actor and of the critic, tanh."""
+    entry_bias: float = -1.0
+    manage_bias: float = -4.0
+    """First logits of BUY and SELL, and of the three that manage, beside HOLD's 0. A policy that moved its stop at
+    random would end nearly every trade at break-even, and never see what an entry is worth."""
     clip_obs: float = 5.0
     normaliser_steps: int = 512
     """Random choices an account from which the normaliser is taken before training; then it is frozen."""
@@ -72,7 +77,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     bars_seed: int = 1
     bars_start: str = "2016-01-04"
     bars_sessions: int = 500
-    held_out_seed: int = 2
+    held_out_seed: int = 2_019
+    """Not looked at while the values above were chosen."""
     held_out_start: str = "2019-01-02"
     held_out_sessions: int = 120
 
@@ -157,6 +163,9 @@ def train(plan: Plan, ground: Ground, report: Report) -> tuple[Any, VecNormalize
         seed=plan.seed,
         device="cpu",
     )
+    with torch.no_grad():
+        manage = [plan.manage_bias] * 3
+        model.policy.action_net.bias.copy_(torch.tensor([0.0, plan.entry_bias, plan.entry_bias, *manage]))
     model.learn(plan.steps, callback=_Progress(report))
     return model, normalised
 
