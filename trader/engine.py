@@ -66,6 +66,7 @@ class Engine:
         self._last_close_ns = 0
         self._idle: dict[int, Outcome] = {}
         self._is_exhausted = False
+        self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
 
     async def run(self, feed: Feed) -> None:
@@ -108,7 +109,6 @@ class Engine:
         outcome = self._review(look, decision, in_window=in_window)
         parts.logbook.bar(look, answer, decision, outcome, router)
         router.release()
-        account = look.outlook.account
         parts.tally.bar(
             session.date,
             ts_ns,
@@ -116,7 +116,7 @@ class Engine:
             decision.method,
             outcome.active,
             in_window,
-            account.realized_cents + account.equity_cents - account.balance_cents,
+            look.outlook.account.equity_cents + self._carried_cents,
         )
         self.bars += 1
 
@@ -124,6 +124,11 @@ class Engine:
     def accounts_used(self) -> int:
         """Accounts begun, the first included."""
         return self._parts.book.accounts_used
+
+    @property
+    def log_backlog(self) -> int:
+        """Lines of the log that wait for the disk."""
+        return self._parts.logbook.backlog
 
     def discard(self) -> None:
         """A replay that failed leaves no log."""
@@ -232,7 +237,9 @@ class Engine:
             return
         rules = ",".join(rule.value for rule in rules_in(exhausted))
         if parts.renews_account:
+            before_cents = parts.book.view().equity_cents
             parts.book.renew()
+            self._carried_cents += before_cents - parts.book.view().equity_cents
             parts.counters.on_account_renewed()
             parts.logbook.event("account_renewed", self.bars, {"rules": rules, "account": parts.book.accounts_used})
         else:

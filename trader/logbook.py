@@ -26,6 +26,11 @@ class Logbook:
         """Whether lines still reach the disk; entries stop when they do not."""
         return self._journal.is_healthy
 
+    @property
+    def backlog(self) -> int:
+        """Lines that wait for the disk."""
+        return self._journal.backlog
+
     def begin_session(self, date: str) -> None:
         """Begin the file of another session; the run's first file begins with the manifest."""
         self._journal.begin_file(date)
@@ -65,6 +70,7 @@ class SilentLogbook:
     """Keeps nothing: for benchmarks, sweeps and training."""
 
     is_healthy = True
+    backlog = 0
 
     def begin_session(self, date: str) -> None:
         """Nothing is written."""

@@ -84,11 +84,15 @@ class OrderListener(Protocol):
 class Journal(Protocol):
     """Takes finished lines, a file a session, without making the loop wait for a disk.
 
-    `is_healthy` is False once a line could not be kept: entries stop, protection goes on.
+    `is_healthy` is False once a line could not be kept: entries stop, protection goes on. `backlog` is how many lines
+    wait for the disk.
     """
 
     @property
     def is_healthy(self) -> bool: ...
+
+    @property
+    def backlog(self) -> int: ...
 
     def begin_file(self, session_date: str) -> None: ...
 

@@ -24,6 +24,7 @@ class ReplayJournal:
     """
 
     is_healthy = True
+    backlog = 0
 
     def __init__(self, root: Path, run_id: str) -> None:
         self.path = root / run_id
@@ -91,6 +92,11 @@ class LiveJournal:
         self._session = ""
         self._thread = threading.Thread(target=self._run, name="journal")
         self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        """Lines that wait for the writer."""
+        return self._queue.qsize()
 
     def begin_file(self, session_date: str) -> None:
         """Write the following lines to the file of another session."""

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -34,11 +34,17 @@ class Wiring(Struct, frozen=True, kw_only=True):
     speed: str
 
 
-class StoppableFeed:
-    """A feed that ends when it is told to, also in the middle of waiting for a bar; marks each bar's arrival."""
+BACKLOG_LINES = 256
+"""Lines of the log that a replay lets pile up before it waits for the writer; a live feed cannot wait."""
+WRITER_PAUSE_S = 0.001
 
-    def __init__(self, feed: Feed, stamp: LiveStamp) -> None:
+
+class StoppableFeed:
+    """A replay that ends when it is told to, also in the middle of waiting for a bar; marks each bar's arrival."""
+
+    def __init__(self, feed: Feed, stamp: LiveStamp, backlog: Callable[[], int]) -> None:
         self._feed = feed
+        self._backlog = backlog
         self._stamp = stamp
         self._is_stopping = False
         self._wait: asyncio.Timeout | None = None
@@ -63,6 +69,8 @@ class StoppableFeed:
             for bar in chunk:
                 if self._is_stopping:
                     return
+                while self._backlog() > BACKLOG_LINES:
+                    await asyncio.sleep(WRITER_PAUSE_S)
                 self._stamp.received()
                 yield (bar,)
 
@@ -88,7 +96,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
 
 async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
     loop = asyncio.get_running_loop()
-    stoppable = StoppableFeed(feed, stamp)
+    stoppable = StoppableFeed(feed, stamp, lambda: made.engine.log_backlog)
 
     def drain(received: signal.Signals) -> None:
         if made.engine.controls.is_stopping:

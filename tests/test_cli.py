@@ -1,0 +1,202 @@
+"""The commands as a user runs them: processes, exit codes, what they print and leave behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def trader(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "trader", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def canonical(folder: Path) -> list[str]:
+    """The bytes of every bar's record in a run's folder."""
+    lines = [line for file in sorted(folder.glob("decisions-*.jsonl")) for line in file.read_text().splitlines()]
+    return [line[: line.index(',"x":{"mode"')] for line in lines if line.startswith('{"c":')]
+
+
+@pytest.fixture(scope="module")
+def sample_run(tmp_path_factory) -> dict:
+    """The sample replayed by the averages' cross, its JSON report."""
+    folder = tmp_path_factory.mktemp("logs")
+    done = trader("backtest", "--bars", "sample", "--strategy", "sma_cross", "--log-dir", str(folder), "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+def test_backtest_sample_reports_every_bar_and_labels_it_synthetic(sample_run):
+    """One line a bar, all sessions, and the label that keeps anybody from believing it."""
+    assert sample_run["run"]["bars"] == 22_727
+    assert sample_run["run"]["sessions"] == 17
+    assert sample_run["run"]["labels"] == ["synthetic_bars"]
+    assert len(canonical(Path(sample_run["log"]))) == 22_727
+
+
+def test_backtest_commissions_are_two_sides_a_trade(sample_run):
+    """4.50 $ a round trip, nothing else."""
+    assert sample_run["result"]["commissions_usd"] == 4.5 * sample_run["trades"]["trades"]
+
+
+def test_verify_names_the_line_of_one_changed_byte(sample_run, tmp_path):
+    """Intact at first; one digit changed in a copy is found in its line."""
+    assert trader("verify", sample_run["log"]).returncode == 0
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for file in Path(sample_run["log"]).iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    damaged = sorted(copy.glob("decisions-*.jsonl"))[3]
+    lines = damaged.read_bytes().split(b"\n")
+    lines[99] = lines[99].replace(b'"rl_only"', b'"rl_0nly"')
+    damaged.write_bytes(b"\n".join(lines))
+
+    done = trader("verify", str(copy))
+
+    assert done.returncode == 1
+    assert f"{damaged.name}:100:" in done.stdout
+
+
+def test_logs_table_and_json_show_the_same_bars(sample_run):
+    """People and programs read the same selection."""
+    table = trader("logs", sample_run["log"], "--orders")
+    lines = trader("logs", sample_run["log"], "--orders", "--json").stdout.splitlines()
+
+    assert table.returncode == 0
+    assert all(json.loads(line)["c"]["orders"] for line in lines)
+    assert len(lines) >= sample_run["trades"]["trades"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--bars", "sample", "--set", "risk.max_consecutive_loses=3"), 78, "risk.max_consecutive_losses"),
+        (("--bars", "sample", "--set", "fusion.llm_weight=1.5"), 78, "fusion.llm_weight"),
+        (("--bars", "sample", "--strategy", "nobody"), 78, "sma_cross"),
+        (("--bars", "missing.csv"), 66, "missing.csv"),
+        (("--bars", "sample", "--layout", "excel"), 2, "layout"),
+        (("--bars", "sample", "--bundle", "missing"), 78, "missing"),
+        (("--bars", "sample", "--profile", "real"), 2, "paper"),
+    ],
+)
+def test_backtest_wrong_input_ends_with_its_exit_code_and_the_remedy(arguments, code, says, tmp_path):
+    """Each mistake has its code; the message names what would be right; nothing is left behind."""
+    done = trader("backtest", *arguments, cwd=tmp_path)
+
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backtest_unknown_environment_key_is_an_error(tmp_path):
+    """A misspelt variable is not ignored."""
+    done = trader("backtest", "--bars", "sample", cwd=tmp_path, TRADER_FUSION__LLM_WEIGTH="0.5")
+
+    assert done.returncode == 78
+    assert "fusion.llm_weight" in done.stderr
+
+
+def test_run_at_full_speed_decides_as_the_backtest_does(tmp_path):
+    """The daemon and the backtest write the same canonical records, byte for byte."""
+    common = ("--bars", "sample", "--strategy", "sma_cross", "--on-exhausted", "stop", "--to", "2019-11-27")
+    assert trader("run", *common, "--speed", "max", "--log-dir", str(tmp_path / "run")).returncode == 0
+    assert trader("backtest", *common, "--log-dir", str(tmp_path / "replay")).returncode == 0
+    (live,) = (tmp_path / "run").iterdir()
+    (replay,) = (tmp_path / "replay").iterdir()
+
+    assert canonical(live) == canonical(replay)
+    assert len(canonical(live)) > 4_000
+
+
+def test_run_sigterm_drains_closes_the_log_and_exits_0(tmp_path):
+    """A service that is stopped leaves a log that proves itself whole."""
+    command = [sys.executable, "-m", "trader", "run", "--bars", "sample", "--strategy", "flat", "--speed", "600"]
+    with subprocess.Popen([*command, "--log-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        said = [json.loads(line)["event"] for line in process.stdout]
+    proof = json.loads(trader("verify", started["log"], "--json").stdout) if any(tmp_path.iterdir()) else None
+
+    assert started["event"] == "started"
+    assert process.returncode == 0
+    assert said == ["draining", "stopped", "result"]
+    assert proof is None or proof["status"] == "intact"
+
+
+def test_run_kill_leaves_a_log_that_says_not_closed(tmp_path):
+    """After kill -9 every line that is there holds, and the missing end is named."""
+    command = [sys.executable, "-m", "trader", "run", "--bars", "sample", "--strategy", "flat", "--speed", "60000"]
+    with subprocess.Popen([*command, "--log-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(json.loads(process.stdout.readline())["log"])
+        with subprocess.Popen(
+            [sys.executable, "-m", "trader", "logs", str(folder), "--follow", "--json", "--limit", "20"],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as follower:
+            assert follower.stdout is not None
+            followed = follower.stdout.readlines()
+        process.kill()
+
+    assert len(followed) == 20
+    assert json.loads(trader("verify", str(folder), "--json").stdout)["status"] == "not_closed"
+
+
+def test_readme_strategy_runs_from_its_file(tmp_path):
+    """The example that people copy is run as they would run it."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "pullback.py").write_text(blocks[0])
+
+    done = trader("backtest", "--bars", "sample", "--strategy", "pullback.py", "--no-log", "--json", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["run"]["strategy"] == "pullback.py"
+    assert json.loads(done.stdout)["decisions"]["actions"]["BUY"] > 0
+
+
+def test_backtest_strategy_with_two_classes_is_refused(tmp_path):
+    """Which of the two was meant is not guessed."""
+    (tmp_path / "two.py").write_text(
+        textwrap.dedent(
+            """
+            class A:
+                def propose(self, outlook): ...
+            class B:
+                def propose(self, outlook): ...
+            """
+        )
+    )
+
+    done = trader("backtest", "--bars", "sample", "--strategy", "two.py", "--no-log", cwd=tmp_path)
+
+    assert done.returncode == 78
+    assert "A, B" in done.stderr
+
+
+def test_check_prints_what_is_in_force_and_refuses_a_bad_limit(tmp_path):
+    """What would stop a start is found before one."""
+    good = trader("check", "--set", "strategy.name=flat", "--json", cwd=tmp_path)
+    bad = trader("check", "--set", "strategy.name=flat", "--set", "account.daily_limit_usd=0", cwd=tmp_path)
+
+    assert good.returncode == 0
+    assert json.loads(good.stdout)["strategy"] == "flat"
+    assert bad.returncode == 78
+    assert "account.daily_limit_usd" in bad.stderr
