@@ -114,6 +114,8 @@ class FakeAdvisor:
 class MemoryJournal:
     """Keeps the lines by file, and can be made to ail."""
 
+    backlog = 0
+
     def __init__(self) -> None:
         self.is_healthy = True
         self.files: dict[str, list[bytes]] = {}

@@ -15,7 +15,7 @@ from trader.domain.sessions import MINUTE_NS
 from trader.records import Canonical, Line
 
 NQ = INSTRUMENTS["NQ"]
-PORTIONS = {1: [(1,)], 2: [(2,), (1, 1)], 3: [(3,), (1, 2), (2, 1), (1, 1, 1)]}
+PORTIONS: dict[int, list[tuple[int, ...]]] = {1: [(1,)], 2: [(2,), (1, 1)], 3: [(3,), (1, 2), (2, 1), (1, 1, 1)]}
 AT_LAST_CLOSE = {"forced_close", "roll"}
 SLIPPAGE = 1
 
