@@ -338,8 +338,12 @@ class Drive:
         """The record of every bar so far."""
         return [record_of(line) for line in self.journal.lines if line.startswith(b'{"c":')]
 
-    def events(self) -> list[EventRecord]:
-        """Every event so far."""
+    def events(self) -> list[tuple[str, int, str]]:
+        """Every event so far: kind, the bar from which it counts, the rules that it names."""
+        return [(event.kind, event.from_bar, str(event.detail["rules"])) for event in self.event_records()]
+
+    def event_records(self) -> list[EventRecord]:
+        """Every event so far, whole."""
         lines = [line for line in self.journal.lines if line.startswith(b'{"e":')]
         return [msgspec.json.decode(msgspec.json.decode(line, type=Line).e, type=EventRecord) for line in lines]
 

@@ -65,6 +65,7 @@ class Engine:
         self._symbol = ""
         self._last_close_ns = 0
         self._idle: dict[int, Outcome] = {}
+        self._limits = 0  # the rules of the counters in force, as last logged
         self._is_exhausted = False
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
@@ -162,7 +163,10 @@ class Engine:
         outlook = look.outlook
         account = parts.book.view()
         ts_ns = outlook.bar.ts_close_ns
-        standing = parts.counters.observe(account, ts_ns) | self.controls.standing
+        limits = parts.counters.observe(account, ts_ns) & parts.reviewer.in_use
+        if limits != self._limits:
+            self._note_limits(limits)
+        standing = limits | self.controls.standing
         if not in_window:
             standing |= _OUTSIDE_WINDOW
         active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
@@ -190,6 +194,13 @@ class Engine:
             return Outcome("approved", (), active)
         parts.tally.veto(verdict.rules)
         return Outcome("vetoed", verdict.rules, active)
+
+    def _note_limits(self, limits: int) -> None:
+        """Log the limits that have been hit and the vetoes that have ended since the bar before."""
+        for kind, changed in (("limit_hit", limits & ~self._limits), ("veto_reset", self._limits & ~limits)):
+            if changed:
+                self._parts.logbook.event(kind, self.bars, {"rules": ",".join(rules_in(changed))})
+        self._limits = limits
 
     def _cross_gap(self, bar: Bar) -> Session:
         """Everything that can lie between two bars that do not follow each other: sessions, rolls, halts, flat_at."""
@@ -235,12 +246,13 @@ class Engine:
         exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED_BITS
         if not exhausted or self._is_exhausted:
             return
-        rules = ",".join(rule.value for rule in rules_in(exhausted))
+        rules = ",".join(rules_in(exhausted))
         if parts.renews_account:
             before_cents = parts.book.view().equity_cents
             parts.book.renew()
             self._carried_cents += before_cents - parts.book.view().equity_cents
             parts.counters.on_account_renewed()
+            self._limits &= ~EXHAUSTED_BITS  # this event tells of their end
             parts.logbook.event("account_renewed", self.bars, {"rules": rules, "account": parts.book.accounts_used})
         else:
             self._is_exhausted = True

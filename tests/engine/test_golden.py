@@ -35,6 +35,8 @@ def difference(kept: bytes, made: bytes) -> dict[str, tuple[object, object]]:
     """The first line that differs, as the fields that do: kept and made."""
     for number, (old, new) in enumerate(zip(kept.splitlines(), made.splitlines(), strict=False), 1):
         if old != new:
+            if old[:8] != new[:8]:
+                return {f"line {number}": (old[:60], new[:60])}
             before, after = flat(msgspec.json.decode(old)), flat(msgspec.json.decode(new))
             return {
                 f"line {number} {key}": (before.get(key), after.get(key))

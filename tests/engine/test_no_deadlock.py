@@ -132,9 +132,9 @@ def test_engine_exhausted_account_with_stop_ends_trading_and_says_so(kind: str) 
         assert drive.strategy.mask == 1
 
     rule = "trailing_breach" if kind == "breach" else "drawdown_proximity"
-    assert [(event.kind, event.from_bar, event.detail) for event in drive.events()] == [
-        ("account_exhausted", first_bar, {"rules": rule})
-    ]
+    hit, said = drive.events()
+    assert (hit[0], hit[2]) == ("limit_hit", rule)
+    assert said == ("account_exhausted", first_bar, rule)
     assert (drive.engine.accounts_used, drive.book.account_no) == (1, 1)
 
 
@@ -151,7 +151,8 @@ def test_engine_exhausted_account_with_renew_begins_another(kind: str) -> None:
     assert blocked.risk.verdict == "vetoed"
     assert (record.risk.verdict, record.account.account, record.account.equity) == ("approved", 2, 50_000.0)
     assert drive.book.realized_cents == lost_cents < 0
-    assert [(event.kind, event.detail["account"]) for event in drive.events()] == [("account_renewed", 2)]
+    assert [event.kind for event in drive.event_records()] == ["limit_hit", "account_renewed"]
+    assert drive.event_records()[-1].detail["account"] == 2
     assert drive.report().run.accounts_used == 2
 
 
@@ -184,6 +185,38 @@ def test_engine_veto_switched_off_does_not_exhaust() -> None:
     drive.next_session().skip_to("09:35")
 
     assert (drive.bar(Action.BUY).risk.verdict, drive.events()) == ("approved", [])
+
+
+def test_engine_limits_hit_and_vetoes_that_end_are_events() -> None:
+    """Each names the bar from which it counts, and stands before that bar's line."""
+    drive = three_losses()
+    hit = len(drive.records()) - 1
+    drive.next_session().skip_to("09:35")
+    drive.bar()
+
+    assert drive.events() == [
+        ("limit_hit", hit, "consecutive_losses"),
+        ("veto_reset", hit + 1, "consecutive_losses"),
+    ]
+    kinds = [line[2:3] for line in drive.journal.lines]
+    assert kinds[-3:] == [b"c", b"e", b"c"]
+
+
+def test_engine_renewal_tells_of_its_rules_once() -> None:
+    """What the new account ended is in its own event; the daily limit's end is told apart."""
+    drive = Drive("account.trailing_limit_usd=100", "account.daily_limit_usd=80").warm()
+    drive.enter()
+    drive.bar(low=-25, close=-22)
+    drive.bar()
+    drive.next_session().skip_to("09:35")
+    drive.bar()
+
+    kinds_and_rules = [(kind, rules) for kind, _, rules in drive.events()]
+    assert kinds_and_rules == [
+        ("limit_hit", "drawdown_proximity,trailing_breach,daily_loss"),
+        ("account_renewed", "drawdown_proximity,trailing_breach"),
+        ("veto_reset", "daily_loss"),
+    ]
 
 
 @given(
@@ -225,10 +258,10 @@ def test_engine_with_stop_only_exhaustion_lasts(outcomes: list[str], limit_usd: 
 
     if set(last.risk.active) & EXHAUSTED:
         assert drive.strategy.mask == 1
-        assert [event.kind for event in drive.events()] == ["account_exhausted"]
+        assert [kind for kind, *_ in drive.events()].count("account_exhausted") == 1
     else:
         assert drive.bar(Action.BUY).risk.verdict == "approved"
-        assert drive.events() == []
+        assert {kind for kind, *_ in drive.events()} <= {"limit_hit", "veto_reset"}
 
 
 @given(outcomes=st.lists(st.sampled_from("WL="), min_size=3, max_size=14))
