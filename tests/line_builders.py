@@ -155,6 +155,7 @@ class Drive:
         day: str = DAY,
         reach: int = REACH,
         reconciled: bool = True,
+        journal: MemoryJournal | None = None,
     ) -> None:
         settings = settings_with(*overrides)
         market = instrument(settings.market)
@@ -162,7 +163,7 @@ class Drive:
         run = assemble(settings, FACTS, log=None, strategy=self.strategy, advisor=advisor, faults=faults)
         self.start = run.start
         self.tally = run.tally
-        self.journal = MemoryJournal()
+        self.journal = journal or MemoryJournal()
         stamp = extra({"mode": "replay", "run_id": "by-hand"})
         recorder = Recorder(
             stamp=lambda: stamp,

@@ -5,16 +5,20 @@ import os
 import queue
 import shutil
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import structlog
 
-from trader.errors import InputError
+from trader.errors import InputError, InvariantError
 from trader.records import file_name
 
 log = structlog.get_logger(__name__)
 HEAD_FILE = "head.json"
+CLOSE_PATIENCE_S = 10.0
+"""How long the end of a run waits for a disk that hangs."""
+_LAST = ("", b"")
 
 
 class ReplayJournal:
@@ -50,7 +54,7 @@ class ReplayJournal:
         """Append one line."""
         if self._file is None:
             msg = "a line was written before its file was begun"
-            raise RuntimeError(msg)
+            raise InvariantError(msg)
         try:
             self._file.write(line)
         except OSError as error:
@@ -70,7 +74,8 @@ class ReplayJournal:
     def discard(self) -> None:
         """Drop an unfinished run."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what cannot be written is dropped anyway
+                self._file.close()
             self._file = None
         shutil.rmtree(self._part, ignore_errors=True)
 
@@ -81,16 +86,19 @@ class LiveJournal:
     `is_healthy` turns False for good when the queue is full or the disk refuses: entries stop, protection goes on.
     """
 
-    def __init__(self, root: Path, run_id: str, queue_records: int) -> None:
+    def __init__(
+        self, root: Path, run_id: str, queue_records: int, *, close_patience_s: float = CLOSE_PATIENCE_S
+    ) -> None:
         self.path = root / run_id
         self.is_healthy = True
+        self._close_patience_s = close_patience_s
         try:
             self.path.mkdir(parents=True)
         except OSError as error:
             raise _unwritable(self.path, error) from error
         self._queue: queue.Queue[tuple[str, bytes]] = queue.Queue(queue_records)
         self._session = ""
-        self._thread = threading.Thread(target=self._run, name="journal")
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     @property
@@ -103,7 +111,12 @@ class LiveJournal:
         self._session = session_date
 
     def write(self, line: bytes) -> None:
-        """Queue one line; a full queue makes the journal unhealthy, and the line is lost, loudly."""
+        """Queue one line; a full queue makes the journal unhealthy, and the line is lost, loudly.
+
+        A chain with a hole proves nothing: lines after a lost one are not written, those before it still are.
+        """
+        if not self.is_healthy:
+            return
         try:
             self._queue.put_nowait((self._session, line))
         except queue.Full:
@@ -111,8 +124,7 @@ class LiveJournal:
 
     def close(self, head: str, lines: int) -> None:
         """Write what is queued, keep the head beside the files, end the thread."""
-        self._queue.put(("", b""))
-        self._thread.join()
+        self._end()
         if not self.is_healthy:
             return
         try:
@@ -122,8 +134,18 @@ class LiveJournal:
 
     def discard(self) -> None:
         """End the thread; what was written stays, as after a crash."""
-        self._queue.put(("", b""))
-        self._thread.join()
+        self._end()
+
+    def _end(self) -> None:
+        """Wait for the writer, but not for ever: the process can exit all the same."""
+        try:
+            self._queue.put(_LAST, timeout=self._close_patience_s)
+        except queue.Full:
+            self._fail("the disk hangs")
+            return
+        self._thread.join(self._close_patience_s)
+        if self._thread.is_alive():
+            self._fail("the disk hangs")
 
     def _fail(self, why: str) -> None:
         if self.is_healthy:
@@ -133,12 +155,11 @@ class LiveJournal:
     def _run(self) -> None:
         file: BinaryIO | None = None
         session = ""
-        while True:
-            wanted, line = self._queue.get()
-            if not line:
-                break
-            if not self.is_healthy:
-                continue  # a chain with a hole proves nothing: what follows a lost line is not written
+        is_broken = False
+        while (entry := self._queue.get()) != _LAST:
+            if is_broken:
+                continue
+            wanted, line = entry
             try:
                 if file is None or wanted != session:
                     if file is not None:
@@ -148,9 +169,11 @@ class LiveJournal:
                 file.write(line)
                 file.flush()
             except OSError as error:
+                is_broken = True
                 self._fail(str(error))
         if file is not None:
-            file.close()
+            with suppress(OSError):  # each line was flushed; what is left is the one that has failed already
+                file.close()
 
 
 def _write_head(folder: Path, head: str, lines: int) -> None:
