@@ -74,7 +74,7 @@ START = StartRecord(
     account=ACCOUNT,
     previous_run=None,
 )
-NO_LLM = LlmRecord(
+NO_ADVICE = LlmRecord(
     action=None,
     confidence=None,
     raw=None,
@@ -82,7 +82,7 @@ NO_LLM = LlmRecord(
     verbal=None,
     legal_mass=None,
     reason=None,
-    status="not_asked",
+    status="late",
     from_cache=False,
     age_s=0,
     reuse=0,
@@ -139,7 +139,7 @@ def a_record(seq: int = 0, *, minute: int = 0, session: str = "2023-01-10", **ch
             forced=False,
         ),
         query=QueryRecord(asked=False, triggers=(), skipped_because="no_trigger"),
-        llm=NO_LLM,
+        llm=None,
         fusion=FusionRecord(method="rl_only", action="HOLD", confidence=0.61, weight=0.3),
         risk=RiskRecord(
             verdict="idle",

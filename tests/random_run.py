@@ -10,6 +10,7 @@ from log_builders import (
     ACCOUNT,
     COMMISSION_CENTS,
     MINUTE_NS,
+    NO_ADVICE,
     NQ,
     START_CENTS,
     Day,
@@ -30,7 +31,7 @@ RULES = list(Rule)
 OUTSIDE = RULES.index(Rule.SESSION_WINDOW)
 AT_OPEN = (ExitReason.FLAT_AT, ExitReason.TRAILING_BREACH, ExitReason.DAILY_LOSS)
 IN_BAR = (ExitReason.STOP, ExitReason.TARGET, ExitReason.BREAK_EVEN, ExitReason.TRAIL)
-ANSWERS = [status for status in AdviceStatus if status is not AdviceStatus.NOT_ASKED]
+ANSWERS = list(AdviceStatus)
 
 
 class _Position(Struct):
@@ -166,16 +167,16 @@ class RandomRun:
         vetoes = tuple(rule for rule in RULES if rng.random() < 0.05)
         if vetoes:
             self.tally.veto(vetoes)
-        status = rng.choice(ANSWERS) if rng.random() < 0.4 else AdviceStatus.NOT_ASKED
-        asked = status is not AdviceStatus.NOT_ASKED and rng.random() < 0.9
-        if status is not AdviceStatus.NOT_ASKED:
+        status = rng.choice(ANSWERS) if rng.random() < 0.4 else None
+        asked = status is not None and rng.random() < 0.9
+        if status is not None:
             self.tally.asked(status, is_late=not asked)
         assert isinstance(record, type(a_record()))
         fills, self._fills = tuple(self._fills), []
         self.tally.bar(record.bar.session, self._close_ns, action, method, bits, in_window, self._equity())
         return replace(
             record,
-            llm=replace(record.llm, status=status.value),
+            llm=None if status is None else replace(NO_ADVICE, status=status.value),
             query=replace(record.query, asked=asked),
             fusion=replace(record.fusion, action=action.name, method=method.value),
             risk=replace(

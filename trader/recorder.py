@@ -45,6 +45,7 @@ NAMES = tuple(action.name for action in ACTIONS)
 _MASKS = tuple(tuple(mask >> bit & 1 for bit in range(len(ACTIONS))) for mask in range(64))
 _encode = msgspec.json.Encoder().encode
 _EMPTY = b"[]"
+_NULL = b"null"
 
 
 class Outcome(NamedTuple):
@@ -78,7 +79,6 @@ class Recorder:
         self._daily_limit_cents = daily_limit_cents
         self._is_veto_enabled = is_veto_enabled
         self._queries: dict[object, bytes] = {}
-        self._llms: dict[object, bytes] = {}
         self._view: AccountView | None = None
         self._account = b""
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
@@ -234,12 +234,10 @@ class Recorder:
             known = self._queries[key] = _encode(record)
         return known
 
-    def _llm(self, answer: Answer | None) -> bytes:
+    @staticmethod
+    def _llm(answer: Answer | None) -> bytes:
         if answer is None:
-            known = self._llms.get(None)
-            if known is None:
-                known = self._llms[None] = _encode(_NO_ANSWER)
-            return known
+            return _NULL
         advice = answer.advice
         return _encode(
             LlmRecord(
@@ -353,20 +351,3 @@ def _features(look: Look) -> bytes:
     outlook = look.outlook
     ready = b'","ready":true,' if outlook.ready else b'","ready":false,'
     return b'{"sha256":"' + sha256(outlook.obs.data).hexdigest().encode() + ready + _encode(outlook.reading)[1:]
-
-
-_NO_ANSWER = LlmRecord(
-    action=None,
-    confidence=None,
-    raw=None,
-    base_rate=None,
-    verbal=None,
-    legal_mass=None,
-    reason=None,
-    status="not_asked",
-    from_cache=False,
-    age_s=0,
-    reuse=0,
-    prompt_sha256=None,
-    visible_from_bar=None,
-)

@@ -67,7 +67,10 @@ class QueryRecord(Struct, frozen=True, kw_only=True):
 
 
 class LlmRecord(Struct, frozen=True, kw_only=True):
-    """The advisor's answer as it was used; `visible_from_bar` is the seq from which it may count."""
+    """What the advisor said, or why it said nothing; `visible_from_bar` is the seq from which the advice may count.
+
+    The record's `llm` is null at a bar that raised no question and met no late answer.
+    """
 
     action: str | None
     confidence: float | None
@@ -178,7 +181,7 @@ class Canonical(Struct, frozen=True, kw_only=True):
     features: FeaturesRecord
     rl: RlRecord
     query: QueryRecord
-    llm: LlmRecord
+    llm: LlmRecord | None
     fusion: FusionRecord
     risk: RiskRecord
     orders: tuple[OrderRecord, ...]

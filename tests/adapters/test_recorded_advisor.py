@@ -21,7 +21,7 @@ NOTHING = LlmRecord(
     verbal=None,
     legal_mass=None,
     reason=None,
-    status="not_asked",
+    status="late",
     from_cache=False,
     age_s=0,
     reuse=0,
@@ -95,7 +95,8 @@ async def test_answer_without_advice_repeats_why(status: str) -> None:
 
 async def test_answer_at_a_bar_that_the_log_did_not_ask_is_an_error() -> None:
     """Another configuration asks elsewhere: nothing is invented, and the proposal stands."""
-    advisor = RecordedAdvisor([a_record(3, asked=False), used(4)])
+    silent = cast("Canonical", SimpleNamespace(seq=3, llm=None))
+    advisor = RecordedAdvisor([silent, used(4)])
     answer = await answered(advisor, 3)
     assert (answer.status, answer.usable) == (AdviceStatus.ERROR, None)
     assert advisor.counts().by_status[AdviceStatus.ERROR] == 1

@@ -14,8 +14,9 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from log_builders import a_record, write_run
+from log_builders import NO_ADVICE, a_record, write_run
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader import records
 from trader.analysis.log import Kind, open_log
@@ -116,7 +117,7 @@ def broken_lines(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_schema_refuses_a_line_with_anything_wrong(tmp_path: Path, validator: Any):
     """Missing and unknown keys, words outside the closed sets, wrong types."""
-    run = write_run(tmp_path / "run", [("2023-01-10", [a_record()])])
+    run = write_run(tmp_path / "run", [("2023-01-10", [replace(a_record(), llm=NO_ADVICE)])])
     line = json.loads((run / "decisions-2023-01-10.jsonl").read_bytes().splitlines()[1])
     assert validator.is_valid(line)
     assert [validator.is_valid(broken) for broken in broken_lines(line)] == [False] * 16

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from log_builders import (
     ACCOUNT,
-    NO_LLM,
+    NO_ADVICE,
     Day,
     a_fill,
     a_record,
@@ -39,7 +39,7 @@ def shown(path: Path, selection: Selection | None = None, view: View = TABLE) ->
 def a_trade() -> Day:
     """Five bars: an approved entry, its fill, a vetoed and a late one, the stop."""
     first, second, third, fourth, fifth = (a_record(seq, minute=seq) for seq in range(5))
-    llm = replace(NO_LLM, action="BUY", confidence=0.55, status="used")
+    llm = replace(NO_ADVICE, action="BUY", confidence=0.55, status="used")
     buy = replace(
         first,
         rl=replace(first.rl, action="BUY", confidence=0.934),
@@ -58,7 +58,7 @@ def a_trade() -> Day:
         risk=replace(third.risk, verdict="vetoed", vetoes=("consecutive_losses", "daily_loss")),
         account=long,
     )
-    late = replace(fourth, llm=replace(NO_LLM, status="late"), account=long)
+    late = replace(fourth, llm=NO_ADVICE, account=long)
     stopped = replace(
         fifth,
         fills=(

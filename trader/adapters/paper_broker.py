@@ -55,7 +55,7 @@ class PaperBroker:
         self._target = 0
         self._stop_reason = ExitReason.STOP
         self._close: Flatten | None = None
-        self._nth: dict[str, int] = {}
+        self._fills_of_ref = 0
         self._last_close = 0
         self._last_close_ns = 0
 
@@ -110,6 +110,7 @@ class PaperBroker:
         self._entry = order
         self._portions = list(self._faults.entry_portions.get(self._entries_seen, (order.qty,)))
         self._ref = order.order_ref
+        self._fills_of_ref = 0
         self._stop = order.stop_ticks
         self._target = order.target_ticks
         self._stop_reason = ExitReason.STOP
@@ -128,7 +129,17 @@ class PaperBroker:
         price = matching.market_price(int(order.side), open_, self._slippage)
         beyond = matching.is_beyond(int(order.side), price, self._stop, self._target)
         self._qty += int(order.side) * qty
-        self._report(order.side, qty, price, ts_ns, remaining_qty=remaining)
+        fill = Fill(
+            order_ref=self._ref,
+            nth=self._next_nth(),
+            side=order.side,
+            qty=qty,
+            remaining_qty=remaining,
+            price_ticks=price,
+            commission_cents=self._commission_cents * qty,
+            ts_ns=ts_ns,
+        )
+        self._listener.on_fill(fill)
         if beyond:
             self._exit_at_market(open_, self._slippage, ExitReason.ENTRY_BEYOND_STOP, ts_ns)
 
@@ -147,37 +158,23 @@ class PaperBroker:
         self._exit(matching.market_price(side, open_, slippage), reason, ts_ns, None)
 
     def _exit(self, price: int, reason: ExitReason, ts_ns: int, optimistic: int | None) -> None:
-        side = Side.SELL if self._qty > 0 else Side.BUY
-        qty = abs(self._qty)
+        fill = Fill(
+            order_ref=self._ref,
+            nth=self._next_nth(),
+            side=Side.SELL if self._qty > 0 else Side.BUY,
+            qty=abs(self._qty),
+            remaining_qty=0,
+            price_ticks=price,
+            commission_cents=self._commission_cents * abs(self._qty),
+            ts_ns=ts_ns,
+            reason=reason,
+            optimistic_ticks=optimistic,
+        )
         self._qty = 0
         self._close = None
-        self._report(side, qty, price, ts_ns, reason=reason, optimistic=optimistic)
+        self._listener.on_fill(fill)
         self._cancel_entry()
 
-    def _report(
-        self,
-        side: Side,
-        qty: int,
-        price: int,
-        ts_ns: int,
-        *,
-        remaining_qty: int = 0,
-        reason: ExitReason | None = None,
-        optimistic: int | None = None,
-    ) -> None:
-        nth = self._nth.get(self._ref, 0) + 1
-        self._nth = {self._ref: nth}
-        self._listener.on_fill(
-            Fill(
-                order_ref=self._ref,
-                nth=nth,
-                side=side,
-                qty=qty,
-                remaining_qty=remaining_qty,
-                price_ticks=int(price),
-                commission_cents=self._commission_cents * qty,
-                ts_ns=ts_ns,
-                reason=reason,
-                optimistic_ticks=None if optimistic is None else int(optimistic),
-            )
-        )
+    def _next_nth(self) -> int:
+        self._fills_of_ref += 1
+        return self._fills_of_ref

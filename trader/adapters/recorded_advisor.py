@@ -65,14 +65,13 @@ class RecordedAdvisor:
         return True
 
 
-def answer_from(llm: LlmRecord, seq: int) -> Answer | None:
+def answer_from(llm: LlmRecord | None, seq: int) -> Answer | None:
     """The answer that a record holds, None where its bar had none; InputError names `seq` where it cannot be read."""
+    if llm is None:
+        return None
     try:
-        status = AdviceStatus(llm.status)
-        if status is AdviceStatus.NOT_ASKED:
-            return None
         return Answer(
-            status=status,
+            status=AdviceStatus(llm.status),
             advice=_advice_from(llm),
             from_cache=llm.from_cache,
             age_s=llm.age_s,

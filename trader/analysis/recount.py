@@ -62,9 +62,8 @@ class _Recount:
         """Count one bar: its fills, its advice, its decision."""
         for fill in record.fills:
             self._fill(fill)
-        status = AdviceStatus(record.llm.status)
-        if status is not AdviceStatus.NOT_ASKED:
-            self.tally.asked(status, is_late=not record.query.asked)
+        if record.llm is not None:
+            self.tally.asked(AdviceStatus(record.llm.status), is_late=not record.query.asked)
         if record.risk.vetoes:
             self.tally.veto([Rule(name) for name in record.risk.vetoes])
         self.tally.bar(

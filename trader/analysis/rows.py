@@ -65,10 +65,12 @@ def _choice(action: str, confidence: float) -> str:
     return f"{action} {f'{min(confidence, 0.99):.2f}'[1:] if confidence < 0.995 else '1.0'}"
 
 
-def _advice(llm: LlmRecord) -> str:
+def _advice(llm: LlmRecord | None) -> str:
+    if llm is None:
+        return ""
     if llm.status in _USABLE and llm.action is not None and llm.confidence is not None:
         return _choice(llm.action, llm.confidence)
-    return "" if llm.status == AdviceStatus.NOT_ASKED.value else llm.status
+    return llm.status
 
 
 def _vetoes(rules: tuple[str, ...]) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from itertools import zip_longest
 
 from trader.analysis.figures import DecisionFigures, Label, Report, ResultFigures, RunFigures, TradeFigures
-from trader.domain.decisions import AdviceStatus
 
 WIDTH = 96
 _LEFT_WIDTH = 50
@@ -91,7 +90,7 @@ def _ambiguous(result: ResultFigures) -> list[str]:
 def _advice(decisions: DecisionFigures, bars: int) -> list[str]:
     asked = decisions.advice_asked
     share = f"({100 * asked / bars:.1f} % of bars)" if bars else ""
-    became = {f"  {name}": count for name, count in decisions.advice.items() if name != AdviceStatus.NOT_ASKED}
+    became = {f"  {name}": count for name, count in decisions.advice.items()}
     counts = _nonzero(became) if asked else []
     return [_row("asked", f"{asked:,}", share), _row("usable", f"{decisions.advice_used:,}"), *counts]
 

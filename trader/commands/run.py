@@ -69,7 +69,7 @@ class StoppableFeed:
             for bar in chunk:
                 if self._is_stopping:
                     return
-                while self._backlog() > BACKLOG_LINES:
+                while self._backlog() > BACKLOG_LINES:  # noqa: ASYNC110 -- the writer is a thread, it sets no event
                     await asyncio.sleep(WRITER_PAUSE_S)
                 self._stamp.received()
                 yield (bar,)

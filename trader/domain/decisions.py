@@ -38,7 +38,6 @@ class NotAsked(StrEnum):
 class AdviceStatus(StrEnum):
     """What became of a question. Only USED and CACHED advice reaches the fusion."""
 
-    NOT_ASKED = "not_asked"
     USED = "used"
     CACHED = "cached"
     LATE = "late"

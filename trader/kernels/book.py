@@ -221,7 +221,7 @@ def mark(book: Row, terms: Terms, high: int, low: int, close: int) -> bool:
 @njit(cache=True)
 def stop_distance_ticks(terms: Terms, atr_ticks: float) -> int:
     """ceil(max(STOP_ATR x ATR, MIN_STOP)) in ticks."""
-    return int(math.ceil(max(terms[STOP_ATR] * atr_ticks, terms[MIN_STOP])))
+    return math.ceil(max(terms[STOP_ATR] * atr_ticks, terms[MIN_STOP]))
 
 
 @njit(cache=True)
@@ -233,7 +233,7 @@ def target_distance_ticks(terms: Terms, stop_distance: int) -> int:
 @njit(cache=True)
 def trail_level(terms: Terms, side: int, close: int, atr_ticks: float) -> int:
     """TRAIL_ATR x ATR behind the close, rounded away from the market."""
-    return side * int(math.floor(side * close - terms[TRAIL_ATR] * atr_ticks))
+    return side * math.floor(side * close - terms[TRAIL_ATR] * atr_ticks)
 
 
 @njit(cache=True)

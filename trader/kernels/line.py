@@ -44,9 +44,9 @@ def observe(
     low: float,
     close: float,
     volume: int,
-    has_volume: bool,  # noqa: FBT001 -- numba takes arguments by position
-    full: bool,  # noqa: FBT001
-    entries_open: bool,  # noqa: FBT001
+    has_volume: bool,
+    full: bool,
+    entries_open: bool,
 ) -> int:
     """Take one closed bar (prices in points); returns the mask with the bits READY and TRAILED.
 
@@ -99,8 +99,8 @@ def account_part(
     low: int,
     close: int,
     atr_ticks: float,
-    ready: bool,  # noqa: FBT001 -- numba takes arguments by position
-    entries_open: bool,  # noqa: FBT001
+    ready: bool,
+    entries_open: bool,
 ) -> int:
     """Everything after the market features: mark, trail, mask, features 220..227 and 256..260."""
     marked = book.mark(row, terms, high, low, close)

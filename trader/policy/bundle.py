@@ -47,7 +47,7 @@ class Bundle(Struct, frozen=True, kw_only=True, eq=False):
     mismatches: tuple[str, ...] = ()
 
 
-def load_bundle(  # noqa: PLR0913 - each is a separate fact that the bundle must fit
+def load_bundle(
     path: Path,
     *,
     schema_hash: str,

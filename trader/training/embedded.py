@@ -48,7 +48,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 
     seed: int = 20_160_104
     """Of weights, sampling and episode starts."""
-    steps: int = 300_000
+    steps: int = 1_000_000
     """Choices in all; whole rollouts are played, so a few more."""
     envs: int = 64
     rollout_steps: int = 128
