@@ -155,13 +155,17 @@ class Router:
         self._on_trade_closed(fill, before.entry_ticks, pnl_cents, before.initial_risk_cents)
 
     def on_unfilled(self, order_ref: str, outcome: Unfilled) -> None:
-        """An entry, or the rest of one, will not be filled: protect what was."""
+        """An entry, or the rest of one, will not be filled: protect what was. A close that failed may be sent again."""
         bracket = self._bracket
         if bracket is None or order_ref != bracket.order_ref:
             msg = f"{order_ref!r} was reported as {outcome.value}, which is not the order at work"
             raise InvariantError(msg)
         self._gate.on_unfilled(order_ref, outcome)
-        self._entry_done(bracket)
+        if self._entry_working:
+            self._entry_done(bracket)
+        else:
+            self._closing = False
+            self._book.set_working(on=False)
 
     def drain(self) -> tuple[list[Order], list[BookedFill], list[RefusedOrder]]:
         """What has happened since the last call: orders that leave, fills booked, orders refused."""

@@ -1,0 +1,366 @@
+"""From approved decisions to orders, and from executions back to the book."""
+
+import pytest
+from line_builders import Drive, FakeAdvisor
+from msgspec.structs import replace
+
+from trader.book import Book, TermsOfTrade
+from trader.domain.actions import Action, Side
+from trader.domain.bars import Bar
+from trader.domain.instruments import INSTRUMENTS
+from trader.domain.orders import (
+    Amend,
+    AmendCause,
+    Bracket,
+    Cancel,
+    ClosedTrade,
+    ExitReason,
+    Fill,
+    Flatten,
+    Order,
+    Unfilled,
+)
+from trader.errors import InvariantError
+from trader.kernels import book as k
+from trader.risk.gate import OrderGate, Refusal
+from trader.risk.limits import OrderLimits
+from trader.risk.review import Approved
+from trader.router import Router
+
+NQ = INSTRUMENTS["NQ"]
+NOW_NS = 1_678_887_000_000_000_000
+MINUTE_NS = 60_000_000_000
+TERMS = TermsOfTrade(
+    commission_side_cents=225,
+    slippage_ticks=1,
+    forced_slippage_ticks=2,
+    target_through_ticks=1,
+    min_stop_ticks=20,
+    min_stop_gap_ticks=2,
+    start_balance_cents=5_000_000,
+    trailing_limit_cents=250_000,
+    trailing_kind=k.INTRADAY,
+    freeze_at_cents=0,
+    stop_atr=1.5,
+    target_multiple=3.0,
+    trail_atr=1.0,
+).as_row(NQ)
+LIMITS = OrderLimits(max_order_qty=3, max_position_qty=3, collar_share=0.005, orders_per_minute=20, price_age_s=10)
+
+
+class SilentBroker:
+    """Takes every order and does nothing."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+
+    def submit(self, order: Order) -> None:
+        self.orders.append(order)
+
+    def on_bar(self, bar: Bar) -> None:
+        """A real broker has its own market."""
+
+    def on_session_end(self) -> None:
+        """Nothing."""
+
+    def on_roll(self) -> None:
+        """Nothing."""
+
+
+class Floor:
+    """A router between a book and a broker that does nothing by itself."""
+
+    def __init__(self) -> None:
+        self.book = Book(TERMS)
+        self.router = Router(self.book, OrderGate(LIMITS), NQ.tick_value_cents)
+        self.broker = SilentBroker()
+        self.router.connect(self.broker)
+        self.router.at(1_000, NOW_NS, NOW_NS)
+
+    def approve(self, action: Action, *, close: int = 1_000, atr: float = 20.0, qty: int = 1, ref: str = "r1") -> None:
+        """Submit what a review would have approved."""
+        self.router.submit(Approved(action, ref, qty, close, atr, 30, 90))
+
+    def fill(self, side: Side, price: int, **changes: object) -> None:
+        """Report an execution."""
+        fill = Fill(
+            order_ref="r1",
+            nth=1,
+            side=side,
+            qty=1,
+            remaining_qty=0,
+            price_ticks=price,
+            commission_cents=225,
+            ts_ns=NOW_NS + MINUTE_NS,
+        )
+        self.router.on_fill(replace(fill, **changes))
+
+    def long(self) -> "Floor":
+        """Bought at 1,001; stop 971, target 1,091."""
+        self.approve(Action.BUY)
+        self.router.release()
+        self.fill(Side.BUY, 1_001)
+        self.router.drain()
+        self.broker.orders.clear()
+        return self
+
+
+def test_submit_entry_waits_for_its_release() -> None:
+    """The order is prepared and reserved; the broker hears of it once it has been recorded."""
+    floor = Floor()
+    floor.approve(Action.BUY)
+    prepared = list(floor.router.orders)
+    assert (floor.broker.orders, floor.book.working) == ([], True)
+
+    floor.router.release()
+    floor.router.release()
+
+    assert (
+        floor.broker.orders
+        == prepared
+        == [
+            Bracket(
+                order_ref="r1",
+                side=Side.BUY,
+                qty=1,
+                stop_distance_ticks=30,
+                target_distance_ticks=90,
+                stop_ticks=970,
+                target_ticks=1_090,
+            )
+        ]
+    )
+
+
+def test_on_fill_of_an_entry_anchors_at_once() -> None:
+    """The bracket follows the fill inside the report, without a release, and is no intent of its own."""
+    floor = Floor()
+    floor.approve(Action.SELL)
+    floor.router.release()
+    floor.router.drain()
+
+    floor.fill(Side.SELL, 995)
+
+    assert floor.broker.orders[-1] == Amend(order_ref="r1", cause=AmendCause.ANCHOR, stop_ticks=1_025, target_ticks=905)
+    assert (floor.router.orders, floor.book.working, floor.router.entry_working) == ([], False, False)
+
+
+def test_on_fill_of_a_portion_rests_and_anchors_with_the_last() -> None:
+    """One anchoring, at the average of both."""
+    floor = Floor()
+    floor.approve(Action.BUY, qty=2)
+    floor.router.release()
+    floor.fill(Side.BUY, 1_001, remaining_qty=1)
+    assert (floor.book.view().stop_ticks, floor.book.working, len(floor.broker.orders)) == (970, True, 1)
+
+    floor.fill(Side.BUY, 1_007, nth=2)
+
+    assert floor.broker.orders[1:] == [
+        Amend(order_ref="r1", cause=AmendCause.ANCHOR, stop_ticks=974, target_ticks=1_094)
+    ]
+    assert floor.book.view().initial_risk_cents == 2 * 30 * 500
+
+
+def test_on_unfilled_rest_of_an_entry_anchors_what_was_filled() -> None:
+    """The portion that came is a position like any other."""
+    floor = Floor()
+    floor.approve(Action.BUY, qty=2)
+    floor.router.release()
+    floor.fill(Side.BUY, 1_001, remaining_qty=1)
+
+    floor.router.on_unfilled("r1", Unfilled.CANCELLED)
+
+    assert floor.broker.orders[-1] == Amend(order_ref="r1", cause=AmendCause.ANCHOR, stop_ticks=971, target_ticks=1_091)
+    assert (floor.book.position_qty, floor.book.working, floor.router.entry_working) == (1, False, False)
+
+
+@pytest.mark.parametrize("outcome", Unfilled)
+def test_on_unfilled_entry_frees_the_book(outcome: Unfilled) -> None:
+    """Nothing is open, nothing is working."""
+    floor = Floor()
+    floor.approve(Action.BUY)
+    floor.router.release()
+
+    floor.router.on_unfilled("r1", outcome)
+
+    assert (floor.book.position_qty, floor.book.working, floor.router.entry_working) == (0, False, False)
+
+
+def test_on_fill_of_an_exit_closes_the_trade_whole() -> None:
+    """Everything that a report needs of a round trip."""
+    floor = Floor().long()
+    floor.fill(Side.SELL, 970, nth=2, reason=ExitReason.STOP, optimistic_ticks=1_091, ts_ns=NOW_NS + 2 * MINUTE_NS)
+
+    _, trades = floor.router.drain_results()
+    assert trades == [
+        ClosedTrade(
+            side=Side.BUY,
+            qty=1,
+            entry_ticks=1_001,
+            exit_ticks=970,
+            opened_ns=NOW_NS + MINUTE_NS,
+            closed_ns=NOW_NS + 2 * MINUTE_NS,
+            pnl_cents=-15_950,
+            optimistic_pnl_cents=44_550,
+            risk_cents=15_000,
+            reason=ExitReason.STOP,
+            is_ambiguous=True,
+        )
+    ]
+
+
+@pytest.mark.parametrize("reason", ExitReason)
+def test_on_fill_of_an_exit_starts_the_cooldown_after_stops_only(reason: ExitReason) -> None:
+    """A stop at a loss, and a fill beyond the stop: nothing else."""
+    floor = Floor().long()
+    floor.fill(Side.SELL, 970, nth=2, reason=reason)
+
+    is_stop = reason in {ExitReason.STOP, ExitReason.ENTRY_BEYOND_STOP}
+    assert floor.book.view().last_stop_ts_ns == (NOW_NS + MINUTE_NS if is_stop else 0)
+
+
+def test_flatten_cancels_and_closes_once() -> None:
+    """A second request while the close is under way sends nothing."""
+    floor = Floor().long()
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.flatten(ExitReason.DAILY_LOSS)
+    floor.router.release()
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.release()
+
+    assert floor.broker.orders == [Flatten(order_ref="r1", side=Side.SELL, qty=1, reason=ExitReason.FLAT_AT)]
+    assert (floor.router.closing, floor.book.working) == (True, True)
+
+
+def test_flatten_with_only_an_entry_takes_it_back() -> None:
+    """There is nothing to close."""
+    floor = Floor()
+    floor.approve(Action.BUY)
+    floor.router.release()
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.release()
+
+    assert floor.broker.orders[1:] == [Cancel(order_ref="r1")]
+
+
+def test_flatten_when_flat_sends_nothing() -> None:
+    """Before the first trade, and after one."""
+    floor = Floor()
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.long().fill(Side.SELL, 1_010, nth=2, reason=ExitReason.TARGET)
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.release()
+
+    assert floor.broker.orders == []
+
+
+def test_on_unfilled_close_may_be_sent_again() -> None:
+    """A broker that refuses to close leaves the position to be closed by the next order, with its bracket untouched."""
+    floor = Floor().long()
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.release()
+    floor.router.on_unfilled("r1", Unfilled.REJECTED)
+    assert (floor.router.closing, floor.book.working) == (False, False)
+
+    floor.router.flatten(ExitReason.FLAT_AT)
+    floor.router.release()
+
+    close = Flatten(order_ref="r1", side=Side.SELL, qty=1, reason=ExitReason.FLAT_AT)
+    assert floor.broker.orders == [close, close]
+
+
+def test_submit_break_even_and_trail_amend_the_stop() -> None:
+    """Break-even two ticks above 1,001; the trail twenty below a close of 1,040."""
+    floor = Floor().long()
+    floor.approve(Action.MOVE_TO_BE)
+    floor.approve(Action.ENABLE_TRAIL, close=1_040)
+    floor.router.release()
+
+    assert floor.broker.orders == [
+        Amend(order_ref="r1", cause=AmendCause.BREAK_EVEN, stop_ticks=1_003, target_ticks=1_091),
+        Amend(order_ref="r1", cause=AmendCause.TRAIL, stop_ticks=1_020, target_ticks=1_091),
+    ]
+
+
+def test_submit_trail_that_would_loosen_sends_nothing_yet() -> None:
+    """The trail is on; the stop waits where it is for a better close."""
+    floor = Floor().long()
+    floor.approve(Action.MOVE_TO_BE)
+    floor.router.drain()
+    floor.approve(Action.ENABLE_TRAIL, close=1_010)
+
+    assert (floor.router.orders, floor.book.view().trailing, floor.book.view().stop_ticks) == ([], True, 1_003)
+
+
+@pytest.mark.parametrize("action", [Action.HOLD, Action.DISABLE_TRAIL])
+def test_submit_without_an_order_sends_nothing(action: Action) -> None:
+    """HOLD and DISABLE_TRAIL change no order."""
+    floor = Floor().long()
+    floor.approve(action)
+    floor.router.release()
+
+    assert floor.broker.orders == []
+
+
+def test_submit_refused_entry_leaves_nothing_behind() -> None:
+    """The last gate says no: the reservation is lifted, and the refusal is there to be recorded."""
+    floor = Floor()
+    floor.router.at(1_000, NOW_NS, NOW_NS + 11_000_000_000)
+    floor.approve(Action.BUY)
+    floor.router.release()
+
+    orders, fills, refused = floor.router.drain()
+    assert (orders, fills, floor.broker.orders) == ([], [], [])
+    assert [(refusal.order.order_ref, refusal.why) for refusal in refused] == [("r1", Refusal.STALE_PRICE)]
+    assert (floor.book.working, floor.router.entry_working) == (False, False)
+
+
+def test_drain_hands_over_once() -> None:
+    """What one record has shown the next does not show again."""
+    floor = Floor()
+    floor.approve(Action.BUY)
+
+    assert len(floor.router.drain()[0]) == 1
+    assert floor.router.drain() == ([], [], [])
+
+
+def test_on_fill_of_an_unknown_order_is_an_error() -> None:
+    """Nobody sent it: nothing is booked."""
+    floor = Floor().long()
+
+    with pytest.raises(InvariantError, match="r9"):
+        floor.fill(Side.SELL, 1_000, order_ref="r9", reason=ExitReason.STOP)
+    assert floor.book.position_qty == 1
+
+
+def test_on_unfilled_of_an_unknown_order_is_an_error() -> None:
+    """As for fills."""
+    with pytest.raises(InvariantError, match="'r1' was reported as rejected"):
+        Floor().router.on_unfilled("r1", Unfilled.REJECTED)
+
+
+def test_release_without_a_broker_is_an_error() -> None:
+    """A composition that forgot `connect`."""
+    book = Book(TERMS)
+    router = Router(book, OrderGate(LIMITS), NQ.tick_value_cents)
+    router.at(1_000, NOW_NS, NOW_NS)
+    router.submit(Approved(Action.BUY, "r1", 1, 1_000, 20.0, 30, 90))
+
+    with pytest.raises(InvariantError, match="before a broker"):
+        router.release()
+
+
+def test_engine_records_an_order_that_the_last_gate_refused() -> None:
+    """The advisor took eleven seconds, the price is too old: approved, refused, told so, and nothing is left behind."""
+    advisor = FakeAdvisor()
+    settings = ("advisor.backend=rules", "fusion.use_selective_querying=false", "fusion.llm_weight=0")
+    drive = Drive(*settings, advisor=advisor).warm()
+    advisor.meddle = lambda: drive.parts.router.pass_time(drive.now_ns + MINUTE_NS + 11_000_000_000)
+    refused = drive.bar(Action.BUY)
+    (event,) = drive.event_records()
+    advisor.meddle = lambda: None
+    after = drive.bar(Action.BUY)
+
+    assert (refused.risk.verdict, refused.orders, after.fills) == ("approved", (), ())
+    assert (event.kind, event.from_bar, event.detail["why"]) == ("order_refused", refused.seq, "stale_price")
+    assert [order.kind for order in after.orders] == ["bracket"]
