@@ -215,7 +215,7 @@ class Recorder:
             method=decision.method,
             action=NAMES[decision.action],
             confidence=round(decision.confidence, 6),
-            weight=decision.weight,
+            weight=round(decision.weight, 6),
         )
         self._decision = decision
         self._decision_bytes = _encode(record)
@@ -242,11 +242,11 @@ class Recorder:
         return _encode(
             LlmRecord(
                 action=None if advice is None else NAMES[advice.action],
-                confidence=None if advice is None else advice.confidence,
-                raw=None if advice is None else advice.raw,
-                base_rate=None if advice is None else advice.base_rate,
-                verbal=None if advice is None else advice.verbal,
-                legal_mass=None if advice is None else advice.legal_mass,
+                confidence=None if advice is None else round(advice.confidence, 6),
+                raw=None if advice is None else _rounded(advice.raw),
+                base_rate=None if advice is None else _rounded(advice.base_rate),
+                verbal=None if advice is None else _rounded(advice.verbal),
+                legal_mass=None if advice is None else _rounded(advice.legal_mass),
                 reason=None if advice is None else advice.reason,
                 status=answer.status.value,
                 from_cache=answer.from_cache,
@@ -325,6 +325,10 @@ class Recorder:
             pnl=booked.pnl_cents / 100 if booked.pnl_cents is not None else None,
             risk=booked.risk_cents / 100 if ended else None,
         )
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 6)
 
 
 def account_record(view: AccountView, instrument: Instrument) -> AccountRecord:
