@@ -33,7 +33,8 @@ from trader.pipeline import Pipeline
 from trader.policy.bundle import EMBEDDED, Bundle, load_bundle
 from trader.policy.manifest import Inputs
 from trader.ports import Advisor, Strategy
-from trader.recorder import Recorder, account_record
+from trader.record_parts import account_record
+from trader.recorder import Recorder
 from trader.records import LOG_VERSION, AccountRecord, IdsRecord, StartRecord
 from trader.risk.counters import Counters
 from trader.risk.gate import OrderGate

@@ -28,8 +28,7 @@ class Chain:
 
     def seal(self, key: bytes, payload: bytes, x: bytes) -> bytes:
         """The line `{"<key>":<payload>,"x":<x>,"hash":...}` with its newline; `x` is outside the chain."""
-        digest = sha256(self.head.encode())
-        digest.update(payload)
+        digest = sha256(self.head.encode() + payload)
         head = self.head = digest.hexdigest()
         self.lines += 1
         return b'{"' + key + b'":' + payload + b',"x":' + x + b',"hash":"' + head.encode() + b'"}\n'

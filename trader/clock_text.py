@@ -1,6 +1,7 @@
 """Event times as text, from a table of the day's minutes: formatting four datetimes a bar costs more than deciding."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 NS_PER_MINUTE = 60_000_000_000
 MINUTES_PER_DAY = 1440
@@ -39,17 +40,31 @@ def et_clock(ts_ns: int, offset_s: int) -> str:
 
 
 class SessionClock:
-    """The whole minutes of one session as pairs of texts, UTC and New York, each made once."""
+    """The whole minutes of one session as texts in UTC and New York, from its open to its close."""
 
-    def __init__(self, offset_s: int) -> None:
-        self._offset_s = offset_s
-        self._suffix = offset_text(offset_s)
-        self._texts: dict[int, tuple[str, str]] = {}
+    def __init__(self, open_ns: int, close_ns: int, offset_s: int) -> None:
+        self._first = open_ns // NS_PER_MINUTE
+        self._last = close_ns // NS_PER_MINUTE
+        self._utc = _texts(self._first, self._last, "Z")
+        shift = offset_s // 60
+        self._et = _texts(self._first + shift, self._last + shift, offset_text(offset_s))
 
     def texts(self, ts_ns: int) -> tuple[str, str]:
-        """`ts_ns` in UTC and in New York."""
-        pair = self._texts.get(ts_ns)
-        if pair is None:
-            pair = (utc_text(ts_ns), minute_text(ts_ns, self._offset_s, self._suffix))
-            self._texts[ts_ns] = pair
-        return pair
+        """`ts_ns`, inside the session or at its close, in UTC and in New York."""
+        minute = ts_ns // NS_PER_MINUTE - self._first
+        return self._utc[minute], self._et[minute]
+
+
+@cache
+def _clock(suffix: str) -> tuple[str, ...]:
+    return tuple(f"{text}{suffix}" for text in _CLOCK)
+
+
+def _texts(first: int, last: int, suffix: str) -> list[str]:
+    """The minutes `first` to `last` since 1970, both included."""
+    clock = _clock(suffix)
+    texts: list[str] = []
+    for day in range(first // MINUTES_PER_DAY, last // MINUTES_PER_DAY + 1):
+        date, midnight = _date(day), day * MINUTES_PER_DAY
+        texts += [date + time for time in clock[max(first - midnight, 0) : last - midnight + 1]]
+    return texts

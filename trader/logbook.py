@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from trader.advisor.question import Answer
 from trader.book import Book
 from trader.domain.decisions import Decision
+from trader.domain.orders import Order
 from trader.pipeline import Look
 from trader.ports import Journal
 from trader.recorder import Outcome, Recorder
 from trader.records import EventRecord, StartRecord, file_name
-from trader.router import Router
+from trader.router import BookedFill, Router
 
 
 class Logbook:
@@ -43,9 +44,12 @@ class Logbook:
 
     def bar(self, look: Look, answer: Answer | None, decision: Decision, outcome: Outcome, router: Router) -> None:
         """The record of one bar, with the orders about to leave and the fills since the line before."""
-        orders, fills, refused = router.drain()
-        for order in refused:
-            self.event("order_refused", look.seq, {"order": order.order.order_ref, "why": order.why.value})
+        orders: list[Order] = []
+        fills: list[BookedFill] = []
+        if router.has_news:
+            orders, fills, refused = router.drain()
+            for order in refused:
+                self.event("order_refused", look.seq, {"order": order.order.order_ref, "why": order.why.value})
         self._journal.write(self._recorder.line(look, answer, decision, outcome, orders, fills))
 
     def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:
@@ -78,7 +82,7 @@ class SilentLogbook:
     def bar(self, look: Look, answer: Answer | None, decision: Decision, outcome: Outcome, router: Router) -> None:
         """Nothing is written."""
         del look, answer, decision, outcome
-        if router.orders or router.fills:
+        if router.has_news:
             router.drain()
 
     def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:

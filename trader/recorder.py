@@ -12,27 +12,24 @@ import msgspec
 
 from trader.advisor.question import Answer
 from trader.chain import Chain
-from trader.clock_text import SessionClock, utc_text
+from trader.clock_text import SessionClock
 from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
 from trader.domain.decisions import Decision, Proposal, Rule
 from trader.domain.instruments import Instrument
-from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order
+from trader.domain.orders import Order
 from trader.domain.sessions import Session
 from trader.pipeline import Look
+from trader.record_parts import ACTION_NAMES, account_record, fill_record, llm_record, order_record
 from trader.records import (
     LOG_VERSION,
-    AccountRecord,
     BarRecord,
     ContinueRecord,
     EndRecord,
     EventRecord,
-    FillRecord,
     FusionRecord,
     IdsRecord,
     LimitsRecord,
-    LlmRecord,
-    OrderRecord,
     QueryRecord,
     RiskRecord,
     RlRecord,
@@ -41,7 +38,6 @@ from trader.records import (
 from trader.risk.rules import rules_in
 from trader.router import BookedFill
 
-NAMES = tuple(action.name for action in ACTIONS)
 _MASKS = tuple(tuple(mask >> bit & 1 for bit in range(len(ACTIONS))) for mask in range(64))
 _encode = msgspec.json.Encoder().encode
 _EMPTY = b"[]"
@@ -84,12 +80,12 @@ class Recorder:
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
         self._risks: dict[Outcome, bytes] = {}
         self._session: Session | None = None
-        self._clock = SessionClock(0)
+        self._clock = SessionClock(0, 0, 0)
         self._proposal: Proposal | None = None
         self._mask = 0
-        self._proposal_bytes = b""
+        self._rl = b""
         self._decision: Decision | None = None
-        self._decision_bytes = b""
+        self._fusion = b""
 
     def start(self, record: StartRecord) -> bytes:
         """The first line of a run."""
@@ -109,7 +105,7 @@ class Recorder:
         record = EndRecord(
             bars=bars,
             lines=self.chain.lines + 1,
-            fills=tuple(self._fill(fill) for fill in fills),
+            fills=tuple(fill_record(fill, self._instrument) for fill in fills),
             account=account_record(view, self._instrument),
         )
         return self.chain.seal(b"end", _encode(record), self._stamp())
@@ -124,9 +120,13 @@ class Recorder:
         fills: list[BookedFill],
     ) -> bytes:
         """The record of one bar."""
-        view = look.outlook.account
-        if view is not self._view:
-            self._remember(view)
+        outlook = look.outlook
+        if outlook.account is not self._view:
+            self._remember(outlook.account)
+        if look.proposal is not self._proposal or outlook.mask != self._mask:
+            self._remember_proposal(look)
+        if decision != self._decision:
+            self._remember_decision(decision)
         payload = b"".join(
             (
                 b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq),
@@ -134,19 +134,19 @@ class Recorder:
                 b',"features":',
                 _features(look),
                 b',"rl":',
-                self._rl(look),
+                self._rl,
                 b',"query":',
                 self._query(look),
                 b',"llm":',
-                self._llm(answer),
+                _NULL if answer is None else _encode(llm_record(answer)),
                 b',"fusion":',
-                self._fusion(decision),
+                self._fusion,
                 b',"risk":',
                 self._risk(outcome),
                 b',"orders":',
-                _encode([self._order(order) for order in orders]) if orders else _EMPTY,
+                _encode([order_record(order, self._instrument) for order in orders]) if orders else _EMPTY,
                 b',"fills":',
-                _encode([self._fill(fill) for fill in fills]) if fills else _EMPTY,
+                _encode([fill_record(fill, self._instrument) for fill in fills]) if fills else _EMPTY,
                 b',"account":',
                 self._account,
                 b',"ids":',
@@ -171,7 +171,7 @@ class Recorder:
         session = look.outlook.session
         if session is not self._session:
             self._session = session
-            self._clock = SessionClock(session.et_offset_s)
+            self._clock = SessionClock(session.open_ns, session.close_ns, session.et_offset_s)
         clock = self._clock
         open_utc, open_et = clock.texts(bar.ts_open_ns)
         close_utc, close_et = clock.texts(bar.ts_close_ns)
@@ -192,34 +192,28 @@ class Recorder:
             )
         )
 
-    def _rl(self, look: Look) -> bytes:
+    def _remember_proposal(self, look: Look) -> None:
         proposal, mask = look.proposal, look.outlook.mask
         probs = proposal.probs
-        if proposal is self._proposal and mask == self._mask:
-            return self._proposal_bytes
         record = RlRecord(
-            action=NAMES[proposal.action],
+            action=ACTION_NAMES[proposal.action],
             confidence=round(proposal.confidence, 6),
             probs=None if probs is None else tuple([round(p, 6) for p in probs]),
             mask=_MASKS[mask],
             forced=look.forced,
         )
         self._proposal, self._mask = proposal, mask
-        self._proposal_bytes = _encode(record)
-        return self._proposal_bytes
+        self._rl = _encode(record)
 
-    def _fusion(self, decision: Decision) -> bytes:
-        if decision == self._decision:
-            return self._decision_bytes
+    def _remember_decision(self, decision: Decision) -> None:
         record = FusionRecord(
             method=decision.method,
-            action=NAMES[decision.action],
+            action=ACTION_NAMES[decision.action],
             confidence=round(decision.confidence, 6),
             weight=round(decision.weight, 6),
         )
         self._decision = decision
-        self._decision_bytes = _encode(record)
-        return self._decision_bytes
+        self._fusion = _encode(record)
 
     def _query(self, look: Look) -> bytes:
         key = look.triggers or look.not_asked
@@ -234,29 +228,6 @@ class Recorder:
             known = self._queries[key] = _encode(record)
         return known
 
-    @staticmethod
-    def _llm(answer: Answer | None) -> bytes:
-        if answer is None:
-            return _NULL
-        advice = answer.advice
-        return _encode(
-            LlmRecord(
-                action=None if advice is None else NAMES[advice.action],
-                confidence=None if advice is None else round(advice.confidence, 6),
-                raw=None if advice is None else _rounded(advice.raw),
-                base_rate=None if advice is None else _rounded(advice.base_rate),
-                verbal=None if advice is None else _rounded(advice.verbal),
-                legal_mass=None if advice is None else _rounded(advice.legal_mass),
-                reason=None if advice is None else advice.reason,
-                status=answer.status.value,
-                from_cache=answer.from_cache,
-                age_s=answer.age_s,
-                reuse=answer.reuse,
-                prompt_sha256=answer.prompt_sha256,
-                visible_from_bar=answer.visible_from_bar,
-            )
-        )
-
     def _risk(self, outcome: Outcome) -> bytes:
         known = self._risks.get(outcome)
         if known is None:
@@ -269,85 +240,6 @@ class Recorder:
             )
             known = self._risks[outcome] = _encode(record)
         return known
-
-    def _order(self, order: Order) -> OrderRecord:
-        points = self._points
-        match order:
-            case Bracket():
-                return OrderRecord(
-                    kind="bracket",
-                    ref=order.order_ref,
-                    side=order.side.name,
-                    qty=order.qty,
-                    stop=points(order.stop_ticks),
-                    target=points(order.target_ticks),
-                    reason=None,
-                )
-            case Amend():
-                return OrderRecord(
-                    kind="amend",
-                    ref=order.order_ref,
-                    side=None,
-                    qty=None,
-                    stop=points(order.stop_ticks),
-                    target=points(order.target_ticks),
-                    reason=order.cause.value,
-                )
-            case Cancel():
-                return OrderRecord(
-                    kind="cancel", ref=order.order_ref, side=None, qty=None, stop=None, target=None, reason=None
-                )
-            case Flatten():
-                return OrderRecord(
-                    kind="flatten",
-                    ref=order.order_ref,
-                    side=order.side.name,
-                    qty=order.qty,
-                    stop=None,
-                    target=None,
-                    reason=order.reason.value,
-                )
-
-    def _fill(self, booked: BookedFill) -> FillRecord:
-        fill = booked.fill
-        points = self._points
-        ended = booked.pnl_cents is not None
-        return FillRecord(
-            ref=fill.order_ref,
-            nth=fill.nth,
-            side=fill.side.name,
-            qty=fill.qty,
-            price=points(fill.price_ticks),
-            commission=fill.commission_cents / 100,
-            ts_utc=utc_text(fill.ts_ns),
-            reason=None if fill.reason is None else fill.reason.value,
-            optimistic=None if fill.optimistic_ticks is None else points(fill.optimistic_ticks),
-            pnl=booked.pnl_cents / 100 if booked.pnl_cents is not None else None,
-            risk=booked.risk_cents / 100 if ended else None,
-        )
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 6)
-
-
-def account_record(view: AccountView, instrument: Instrument) -> AccountRecord:
-    """The account as the log states it."""
-    flat = view.position_qty == 0
-    return AccountRecord(
-        position=view.position_qty,
-        entry=None if flat else instrument.to_points(view.entry_ticks),
-        stop=None if flat else instrument.to_points(view.stop_ticks),
-        target=None if flat else instrument.to_points(view.target_ticks),
-        trailing=view.trailing,
-        balance=view.balance_cents / 100,
-        equity=view.equity_cents / 100,
-        drawdown=(view.peak_cents - view.equity_cents) / 100,
-        streak=view.streak,
-        win_rate=round(view.win_rate, 6),
-        trades=view.trades_closed,
-        account=view.account_no,
-    )
 
 
 def _features(look: Look) -> bytes:

@@ -167,6 +167,11 @@ class Router:
             self._closing = False
             self._book.set_working(on=False)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `drain` has anything to give."""
+        return bool(self.orders or self.fills or self.refused)
+
     def drain(self) -> tuple[list[Order], list[BookedFill], list[RefusedOrder]]:
         """What has happened since the last call: orders that leave, fills booked, orders refused."""
         drained = (self.orders, self.fills, self.refused)
