@@ -222,6 +222,18 @@ def test_engine_position_survives_a_halt_with_its_stop() -> None:
     assert (fill.reason, drive.ticks(fill.price)) == ("stop", -71)
 
 
+def test_engine_entry_over_flat_at_is_cancelled() -> None:
+    """Nobody traded from the decision to 15:58: what was to be entered would have to be closed at once."""
+    late = ('execution.windows.rth.end="15:55"', "execution.entry_end_before_flat_minutes=0")
+    drive = Drive(*late).warm("15:53")
+    drive.bar(Action.BUY)
+    drive.skip_to("15:58")
+
+    record = drive.bar()
+
+    assert (kinds(record.orders), record.fills, drive.book.working) == ([("cancel", None)], (), False)
+
+
 def test_engine_entry_after_a_gap_without_a_halt_fills() -> None:
     """Minutes in which nobody traded are no halt: the order rests until somebody does."""
     drive = Drive().warm("10:00")
