@@ -12,6 +12,7 @@ from trader.domain.sessions import Session
 from trader.errors import StrategyError
 from trader.kernels import book as k
 from trader.kernels import line, market
+from trader.kernels.line import MARKED, MASK, READY, TRAILED
 from trader.outlook import Outlook, Reading
 from trader.ports import Strategy
 
@@ -104,10 +105,10 @@ class Pipeline:
             entries_open,
         )
         book = self._book
-        if bits & line.MARKED:
+        if bits & MARKED:
             book.touch()
-        mask = bits & line.MASK
-        ready = bits & line.READY != 0
+        mask = bits & MASK
+        ready = bits & READY != 0
         account = book.view()
         adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, ticks, stop, target = (
             self._reading.tolist()
@@ -120,7 +121,7 @@ class Pipeline:
             raise StrategyError(msg)
         asked = self._gate.decide(seq, mask, proposal, account, ready=ready, halted=halted)
         forced = mask & (mask - 1) == 0
-        trailed = bits & line.TRAILED != 0
+        trailed = bits & TRAILED != 0
         if isinstance(asked, NotAsked):
             return Look(seq, outlook, proposal, forced, (), asked, None, trailed, int(ticks), int(stop), int(target))
         question = ask_about(outlook, seq, self._instrument)

@@ -78,7 +78,8 @@ class Recorder:
         self._view: AccountView | None = None
         self._account = b""
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
-        self._risks: dict[Outcome, bytes] = {}
+        self._outcome: Outcome | None = None
+        self._risk = b""
         self._session: Session | None = None
         self._clock = SessionClock(0, 0, 0)
         self._proposal: Proposal | None = None
@@ -125,8 +126,10 @@ class Recorder:
             self._remember(outlook.account)
         if look.proposal is not self._proposal or outlook.mask != self._mask:
             self._remember_proposal(look)
-        if decision != self._decision:
+        if decision is not self._decision and decision != self._decision:
             self._remember_decision(decision)
+        if outcome is not self._outcome:
+            self._remember_outcome(outcome)
         payload = b"".join(
             (
                 b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq),
@@ -142,7 +145,7 @@ class Recorder:
                 b',"fusion":',
                 self._fusion,
                 b',"risk":',
-                self._risk(outcome),
+                self._risk,
                 b',"orders":',
                 _encode([order_record(order, self._instrument) for order in orders]) if orders else _EMPTY,
                 b',"fills":',
@@ -164,7 +167,7 @@ class Recorder:
             to_daily_limit=(view.equity_cents - view.session_open_cents + self._daily_limit_cents) / 100,
             trades_in_session=view.trades_in_session,
         )
-        self._risks.clear()
+        self._outcome = None
 
     def _bar(self, look: Look) -> bytes:
         bar = look.outlook.bar
@@ -228,18 +231,16 @@ class Recorder:
             known = self._queries[key] = _encode(record)
         return known
 
-    def _risk(self, outcome: Outcome) -> bytes:
-        known = self._risks.get(outcome)
-        if known is None:
-            record = RiskRecord(
-                verdict=outcome.verdict,
-                vetoes=tuple(rule.value for rule in outcome.vetoes),
-                active=tuple(rule.value for rule in rules_in(outcome.active)),
-                veto_enabled=self._is_veto_enabled,
-                limits=self._limits,
-            )
-            known = self._risks[outcome] = _encode(record)
-        return known
+    def _remember_outcome(self, outcome: Outcome) -> None:
+        record = RiskRecord(
+            verdict=outcome.verdict,
+            vetoes=tuple(rule.value for rule in outcome.vetoes),
+            active=tuple(rule.value for rule in rules_in(outcome.active)),
+            veto_enabled=self._is_veto_enabled,
+            limits=self._limits,
+        )
+        self._outcome = outcome
+        self._risk = _encode(record)
 
 
 def _features(look: Look) -> bytes:

@@ -56,8 +56,7 @@ class PaperBroker:
         self._stop_reason = ExitReason.STOP
         self._close: Flatten | None = None
         self._fills_of_ref = 0
-        self._last_close = 0
-        self._last_close_ns = 0
+        self._last: Bar | None = None
 
     def submit(self, order: Order) -> None:
         """Accept an order; it acts from the next bar on."""
@@ -75,8 +74,8 @@ class PaperBroker:
 
     def on_bar(self, bar: Bar) -> None:
         """Match what rests against one bar: market orders at its open, then stop and target over its range."""
-        scale = self._ticks_per_point
         if self._entry is not None or self._qty:
+            scale = self._ticks_per_point
             open_ = round(bar.open * scale)
             if self._close is not None:
                 self._exit_at_market(open_, self._slippage, self._close.reason, bar.ts_open_ns)
@@ -84,20 +83,21 @@ class PaperBroker:
                 self._fill_entry(self._entry, open_, bar.ts_open_ns)
             if self._qty:
                 self._match_range(open_, round(bar.high * scale), round(bar.low * scale), bar.ts_close_ns)
-        self._last_close = round(bar.close * scale)
-        self._last_close_ns = bar.ts_close_ns
+        self._last = bar
 
     def on_session_end(self) -> None:
         """The market closed on an open position: booked at its last price, with twice the slippage."""
-        self._cancel_entry()
-        if self._qty:
-            self._exit_at_market(self._last_close, self._forced_slippage, ExitReason.FORCED_CLOSE, self._last_close_ns)
+        self._close_at_last(self._forced_slippage, ExitReason.FORCED_CLOSE)
 
     def on_roll(self) -> None:
         """The next bar is of another contract: close at the old one's last price."""
+        self._close_at_last(self._slippage, ExitReason.ROLL)
+
+    def _close_at_last(self, slippage: int, reason: ExitReason) -> None:
         self._cancel_entry()
-        if self._qty:
-            self._exit_at_market(self._last_close, self._slippage, ExitReason.ROLL, self._last_close_ns)
+        last = self._last
+        if self._qty and last is not None:
+            self._exit_at_market(round(last.close * self._ticks_per_point), slippage, reason, last.ts_close_ns)
 
     def _accept_entry(self, order: Bracket) -> None:
         if self._entry is not None or self._qty:

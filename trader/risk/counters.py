@@ -79,6 +79,7 @@ class Counters:
         self._proximity = state.proximity
         self._latched = state.breached * _BREACH | state.daily_loss * _DAILY
         self._bits = 0
+        self._seen: AccountView | None = None
         self._next_reset_ns = NEVER_NS
         self._refresh()
 
@@ -92,6 +93,9 @@ class Counters:
 
         InvariantError where equity is not a whole number of cents: nothing may be traded on it.
         """
+        if account is self._seen and ts_ns < self._next_reset_ns:
+            return self._bits  # an unchanged account fires nothing new, and bars without a position are most bars
+        self._seen = account
         equity_cents = account.equity_cents
         if type(equity_cents) is not int:
             msg = f"equity is {equity_cents!r}, not a whole number of cents: trading must stop"
@@ -190,6 +194,7 @@ class Counters:
         self._bits |= bit
 
     def _refresh(self) -> None:
+        self._seen = None
         bits = self._latched
         fired = [ts_ns for ts_ns in (self._streak_fired_ns, self._win_rate_fired_ns) if ts_ns is not None]
         if self._streak_fired_ns is not None:
