@@ -1,5 +1,6 @@
 """The commands as a user runs them: processes, exit codes, what they print and leave behind."""
 
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+
+from trader.adapters.files.bars import open_bars
+from trader.adapters.files.resample import resample
+from trader.domain.instruments import instrument
+from trader.domain.sessions import Calendar
+from trader.samples import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -200,3 +207,45 @@ def test_check_prints_what_is_in_force_and_refuses_a_bad_limit(tmp_path):
     assert json.loads(good.stdout)["strategy"] == "flat"
     assert bad.returncode == 78
     assert "account.daily_limit_usd" in bad.stderr
+
+
+@pytest.fixture(scope="module")
+def five_minutes(tmp_path_factory) -> Path:
+    """The sample's first sessions as a file of five-minute bars."""
+    calendar = Calendar.load()
+    source = open_bars(Path(str(sample())), market=instrument("NQ"), calendar=calendar)
+    path = tmp_path_factory.mktemp("bars") / "five.csv"
+    with path.open("w") as file:
+        file.write("time,open,high,low,close,volume\n")
+        for columns in itertools.islice(resample(source.columns(), 5, calendar), 1):
+            for bar in columns.to_bars():
+                file.write(f"{bar.ts_open_ns // 10**9},{bar.open},{bar.high},{bar.low},{bar.close},{bar.volume}\n")
+    return path
+
+
+def test_backtest_model_of_another_bar_period_is_refused_with_the_remedy(five_minutes, tmp_path):
+    """A model of one-minute bars does not trade five-minute bars by accident."""
+    done = trader("backtest", "--bars", str(five_minutes), cwd=tmp_path)
+
+    assert done.returncode == 78
+    assert "--allow-mismatch" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backtest_allowed_mismatch_runs_and_is_said(five_minutes, tmp_path):
+    """With the remedy it runs to the last bar, and the report says so."""
+    done = trader("backtest", "--bars", str(five_minutes), "--allow-mismatch", "--no-log", "--json", cwd=tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)["run"]
+    assert "mismatch" in report["labels"]
+    assert report["bars"] == len(five_minutes.read_text().splitlines()) - 1
+
+
+def test_readme_figures_and_commands_name_what_exists():
+    """Every `trader` command of the README is one of the program's."""
+    commands = set(re.findall(r"^\$ (?:\.venv/bin/)?trader (\w+)", (ROOT / "README.md").read_text(), re.MULTILINE))
+
+    assert commands >= {"backtest", "logs", "verify", "run", "check"}
+    for command in commands:
+        assert trader(command, "--help").returncode == 0

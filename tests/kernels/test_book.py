@@ -138,7 +138,12 @@ def test_mark_exit_bar_is_valued_at_the_exit_price_alone():
 
 @pytest.mark.parametrize(
     ("kind", "freeze", "expected"),
-    [(k.INTRADAY, 0, 4_800_000 - 225), (k.INTRADAY, 4_770_000, 4_770_000), (k.END_OF_DAY, 0, 4_750_000), (k.STATIC, 0, 4_750_000)],
+    [
+        (k.INTRADAY, 0, 4_800_000 - 225),
+        (k.INTRADAY, 4_770_000, 4_770_000),
+        (k.END_OF_DAY, 0, 4_750_000),
+        (k.STATIC, 0, 4_750_000),
+    ],
 )
 def test_mark_threshold_follows_its_kind(kind, freeze, expected):
     """Intraday follows the peak, up to the freeze; end of day and static wait."""
