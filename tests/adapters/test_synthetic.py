@@ -234,7 +234,7 @@ def test_generate_without_the_compiler_is_the_same() -> None:
     code = "from tests.adapters import test_synthetic as t; print(t.digest(t.days(2, '2019-12-13', seed=42)))"
     environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own code
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(days(2, "2019-12-13", seed=42))
 
 

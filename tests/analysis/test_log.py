@@ -159,5 +159,5 @@ def test_reading_imports_in_a_fresh_process_stay_light():
         "import sys; import trader.analysis.logs, trader.analysis.verify; "
         "print(sorted({'numpy', 'pandas', 'numba', 'rich', 'asyncio'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603 -- our own words
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -35,7 +35,7 @@ del RECORDS["Struct"], RECORDS["Line"]
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """This interpreter in the repository's root."""
     command = [sys.executable, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)  # noqa: S603 -- our own code
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_page_examples_for_jq_run_on_a_real_run(real_run: tuple[Path, dict[str, 
     assert example is not None
     files = [str(file) for file in sorted(real_run[0].glob("decisions-*.jsonl"))]
     command = [str(shutil.which("jq")), "-c", example[1], *files]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 -- the page's own example
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     pnl = [json.loads(line)[2] for line in done.stdout.splitlines()]
     assert len(pnl) == real_run[1]["trades"]["trades"] > 0
     assert sum(pnl) == pytest.approx(real_run[1]["result"]["net_pnl_usd"], abs=1e-6)

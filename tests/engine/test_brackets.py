@@ -96,6 +96,17 @@ def test_engine_gap_through_the_stop_fills_at_the_open(entry: Action, side: int)
 
 
 @BOTH_SIDES
+def test_engine_open_at_the_stop_leaves_no_doubt(entry: Action, side: int) -> None:
+    """Opened exactly at the stop and later through the target: the stop came first, the bar is not ambiguous."""
+    drive = Drive().warm()
+    drive.enter(entry)
+
+    (fill,) = drive.bar(open=-29 * side, **mirrored(side, 95, -35)).fills
+
+    assert (fill.reason, drive.ticks(fill.price), fill.optimistic) == ("stop", -30 * side, None)
+
+
+@BOTH_SIDES
 @pytest.mark.parametrize(("mode", "reaches", "fills"), [("through", 91, 0), ("through", 92, 1), ("touch", 91, 1)])
 def test_engine_target_needs_a_trade_through_it(entry: Action, side: int, mode: str, reaches: int, fills: int) -> None:
     """The target at 91 is a resting limit order: a touch may leave it unfilled; it never slips."""

@@ -336,5 +336,5 @@ def test_policy_in_a_fresh_process_imports_no_torch():
         "print(sorted({'torch', 'stable_baselines3', 'sb3_contrib', 'gymnasium', 'pandas'} & set(sys.modules)))"
     )
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

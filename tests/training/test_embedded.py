@@ -85,5 +85,5 @@ def test_training_modules_are_not_imported_by_the_app():
         "import sys, trader.app; print(sorted(m for m in sys.modules if m.split('.')[0] == 'torch' or 'training' in m))"
     )
     command = [sys.executable, "-c", code]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - our own interpreter
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
