@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -28,27 +27,27 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, *, keeps_log:
     made = assemble(
         settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir)) if keeps_log else None
     )
-    began = time.process_time()
     try:
-        asyncio.run(_replay(made, source))
+        bars_per_s = asyncio.run(_replay(made, source))
     except BaseException:  # Ctrl-C too - a replay that did not end leaves no log
         made.engine.discard()
         raise
-    seconds = time.process_time() - began
     report = made.tally.report(
         facts_of(made.start),
         accounts_used=made.engine.accounts_used,
         skipped_bars=source.skipped.total,
-        bars_per_s=made.engine.bars / seconds,
+        bars_per_s=bars_per_s,
     )
     show(report, made, source, as_json=as_json)
 
 
-async def _replay(made: Run, source: BarSource) -> None:
+async def _replay(made: Run, source: BarSource) -> float | None:
     made.engine.controls.reconciled()
     try:
         with Progress("replay", source.facts.rows) as progress:
-            await made.engine.run(WatchedFeed(ReplayFeed(source.columns()), progress))
+            feed = WatchedFeed(ReplayFeed(source.columns()), progress)
+            await made.engine.run(feed)
+            return feed.bars_per_s
     finally:
         await made.advisor.close()
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -68,11 +69,24 @@ class Progress:
 
 
 class WatchedFeed:
-    """A feed that tells a progress of every chunk that has been worked off."""
+    """A feed that tells a progress of every chunk that has been worked off, and times them.
+
+    `bars_per_s` is by process CPU time and leaves the first chunk out: a kernel's first call loads or compiles it.
+    """
 
     def __init__(self, feed: Feed, progress: Progress) -> None:
         self._feed = feed
         self._progress = progress
+        self._timed_bars = 0
+        self._began_s: float | None = None
+        self._ended_s = 0.0
+
+    @property
+    def bars_per_s(self) -> float | None:
+        """None where there was no second chunk to time."""
+        if self._began_s is None or self._ended_s <= self._began_s:
+            return None
+        return self._timed_bars / (self._ended_s - self._began_s)
 
     async def chunks(self) -> AsyncIterator[Iterable[Bar]]:
         """The feed's chunks, unchanged."""
@@ -80,3 +94,8 @@ class WatchedFeed:
             bars = list(chunk)
             yield bars
             self._progress.advance(len(bars))
+            self._ended_s = time.process_time()
+            if self._began_s is None:
+                self._began_s = self._ended_s
+            else:
+                self._timed_bars += len(bars)
