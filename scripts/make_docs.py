@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import demo_picture
 import log_page
 
 from trader import observation
@@ -104,6 +105,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "observation.md": observation_page,
     "decision-log.md": log_page.page,
     "decision-log.schema.json": log_page.schema_page,
+    "demo.svg": demo_picture.page,
 }
 
 

@@ -249,3 +249,11 @@ def test_readme_figures_and_commands_name_what_exists():
     assert commands >= {"backtest", "logs", "verify", "run", "check"}
     for command in commands:
         assert trader(command, "--help").returncode == 0
+
+
+def test_docs_picture_shows_what_the_demo_prints():
+    """The picture in the README is the program's output of today: `make docs` draws it again."""
+    command = [sys.executable, str(ROOT / "scripts" / "make_docs.py"), "--check", "demo.svg"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
