@@ -1,7 +1,7 @@
 """From approved decisions to orders, and from executions back to the book."""
 
 import pytest
-from line_builders import Drive, FakeAdvisor
+from line_builders import Drive, FakeAdvisor, MemoryJournal, record_of
 from msgspec.structs import replace
 
 from trader.book import Book, TermsOfTrade
@@ -348,6 +348,30 @@ def test_release_without_a_broker_is_an_error() -> None:
 
     with pytest.raises(InvariantError, match="before a broker"):
         router.release()
+
+
+class Witness(SilentBroker):
+    """Looks into the journal at the moment an order arrives."""
+
+    def __init__(self, journal: MemoryJournal) -> None:
+        super().__init__()
+        self._journal = journal
+        self.last_lines: list[bytes] = []
+
+    def submit(self, order: Order) -> None:
+        super().submit(order)
+        self.last_lines.append(self._journal.lines[-1])
+
+
+def test_engine_records_an_order_before_it_leaves() -> None:
+    """When the broker hears of it, the line of its bar is already in the journal."""
+    drive = Drive().warm()
+    witness = Witness(drive.journal)
+    drive.parts.router.connect(witness)
+    record = drive.bar(Action.BUY)
+
+    assert [record_of(line) for line in witness.last_lines] == [record]
+    assert [order.order_ref for order in witness.orders] == [order.ref for order in record.orders]
 
 
 def test_engine_records_an_order_that_the_last_gate_refused() -> None:

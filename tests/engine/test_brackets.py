@@ -121,14 +121,15 @@ def test_engine_target_needs_a_trade_through_it(entry: Action, side: int, mode: 
 
 
 @BOTH_SIDES
-def test_engine_gap_through_the_target_fills_at_the_open(entry: Action, side: int) -> None:
-    """A limit order is filled at the better price."""
+@pytest.mark.parametrize("opens", [92, 100])
+def test_engine_gap_through_the_target_fills_at_the_open(entry: Action, side: int, opens: int) -> None:
+    """A limit order is filled at the better price, from one tick through on."""
     drive = Drive().warm()
     drive.enter(entry)
 
-    (fill,) = drive.bar(open=100 * side).fills
+    (fill,) = drive.bar(open=opens * side).fills
 
-    assert (fill.reason, drive.ticks(fill.price)) == ("target", 100 * side)
+    assert (fill.reason, drive.ticks(fill.price)) == ("target", opens * side)
 
 
 @BOTH_SIDES
@@ -279,6 +280,16 @@ def test_engine_trail_never_loosens(entry: Action, side: int) -> None:
     record = drive.records()[-1]
 
     assert (record.orders, drive.ticks(record.account.stop)) == ((), 30 * side)
+
+
+def test_engine_trail_ends_when_the_close_is_under_way() -> None:
+    """At 15:55 the position is being closed: its stop rests where it was, and only the close leaves."""
+    drive = trailing(Action.BUY, 1)
+    drive.until("15:54")
+    drive.climb(1)
+
+    assert kinds(drive.records()[-1].orders) == [("flatten", "flat_at")]
+    assert drive.ticks(drive.records()[-1].account.stop) == 30
 
 
 @BOTH_SIDES

@@ -156,6 +156,18 @@ def test_engine_exhausted_account_with_renew_begins_another(kind: str) -> None:
     assert drive.report().run.accounts_used == 2
 
 
+def test_engine_renewed_account_does_not_win_back_the_loss() -> None:
+    """The report's equity runs on over accounts: the drawdown is all that was lost, in both."""
+    drive = exhausted("proximity", "renew")
+    drive.next_session().skip_to("09:35")
+    drive.lose()
+
+    lost_usd = -sum(fill.pnl or 0.0 for fill in drive.fills())
+    result = drive.report().result
+    assert lost_usd > 450
+    assert (result.net_pnl_usd, result.max_drawdown_usd) == (-lost_usd, lost_usd)
+
+
 def test_engine_renewed_account_keeps_streak_and_win_rate() -> None:
     """They run across accounts; the threshold, the peak and the day do not."""
     drive = exhausted("proximity", "renew")

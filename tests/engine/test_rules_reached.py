@@ -91,6 +91,20 @@ def an_order_appears(drive: Drive) -> None:
     drive.parts.book.set_working(on=True)
 
 
+def a_fill(side: Side, ts_ns: int) -> Fill:
+    """An execution that nobody here has ordered."""
+    return Fill(
+        order_ref="by hand",
+        nth=1,
+        side=side,
+        qty=1,
+        remaining_qty=0,
+        price_ticks=48_000,
+        commission_cents=225,
+        ts_ns=ts_ns,
+    )
+
+
 CASES: dict[Rule, tuple[Callable[[], Canonical], tuple[str, ...]]] = {
     Rule.CONSECUTIVE_LOSSES: (after_three_losses, ("consecutive_losses",)),
     Rule.LOW_WIN_RATE: (after_three_wins_of_ten, ("low_win_rate",)),
@@ -273,21 +287,25 @@ def test_engine_position_that_appears_during_the_await_blocks_a_second() -> None
     """The book is read again after the await: one position at a time."""
 
     def somebody_trades(drive: Drive) -> None:
-        fill = Fill(
-            order_ref="by hand",
-            nth=1,
-            side=Side.BUY,
-            qty=1,
-            remaining_qty=0,
-            price_ticks=48_000,
-            commission_cents=225,
-            ts_ns=drive.now_ns,
-        )
-        drive.parts.book.apply(fill)
+        drive.parts.book.apply(a_fill(Side.BUY, drive.now_ns))
 
     record = while_the_advisor_thinks(somebody_trades)
 
     assert (record.risk.verdict, record.risk.vetoes, record.orders) == ("vetoed", ("invalid_now",), ())
+
+
+def test_engine_trade_during_the_await_counts_at_once() -> None:
+    """The session's last trade was made meanwhile: the limits are those of the account after the await."""
+    advisor = FakeAdvisor()
+    drive = Drive(*ASKED, "risk.max_trades_per_session=1", advisor=advisor).warm()
+
+    def somebody_trades() -> None:
+        for side in (Side.BUY, Side.SELL):
+            drive.parts.book.apply(a_fill(side, drive.now_ns))
+
+    advisor.meddle = somebody_trades
+
+    assert drive.bar(Action.BUY).risk.vetoes == ("max_trades",)
 
 
 def test_engine_untouched_await_is_approved() -> None:
