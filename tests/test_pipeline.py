@@ -1,5 +1,6 @@
 """From a closed bar to a look."""
 
+import numpy as np
 import pytest
 from line_builders import WARM_UP_BARS, Drive, FakeAdvisor
 
@@ -47,6 +48,27 @@ def test_look_refuses_a_proposal_outside_the_mask(action: Action) -> None:
 
     with pytest.raises(StrategyError, match=rf"'flat' proposed {action.name} at bar {len(drive.records())}\b"):
         drive.bar(action)
+
+
+@pytest.mark.parametrize(
+    ("proposed", "fault"),
+    [
+        (None, "returned None, which is no Proposal"),
+        (Proposal(1, 0.9), "proposed 1, which is no Action"),  # type: ignore[arg-type] # BUY, as a number
+        (Proposal(Action.BUY, float("nan")), "is confident to nan"),
+        (Proposal(Action.BUY, 80), "is confident to 80"),
+        (Proposal(Action.BUY, -0.1), "is confident to -0.1"),
+        (Proposal(Action.BUY, np.float32(0.5)), "is confident to"),  # type: ignore[arg-type] # no record can hold it
+        (Proposal(Action.BUY, 0.5, (0.5, 0.5)), "gives 2 probabilities"),
+    ],
+)
+def test_look_refuses_what_is_no_proposal(proposed: Proposal, fault: str) -> None:
+    """A user's strategy is not type checked: a plain 1 for BUY must not be taken for anything else."""
+    drive = Drive().warm()
+    drive.strategy.next = proposed
+
+    with pytest.raises(StrategyError, match=rf"^strategy 'flat' at bar {WARM_UP_BARS} {fault}"):
+        drive.feed(drive.shape(None, None, None, None))
 
 
 def test_look_is_ready_at_the_bar_that_fills_the_last_window() -> None:

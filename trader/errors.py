@@ -8,7 +8,7 @@ TraderError                      exit code of a command that ends on it
 ├── BundleError                  78  a model bundle is damaged, foreign or does not fit
 ├── LogDamagedError              1   a decision log does not prove itself
 └── InvariantError               1   this program contradicts itself; never caught and continued
-    └── StrategyError            1   a strategy proposed what the mask forbids
+    └── StrategyError            1   a strategy proposed what the mask forbids, or nothing that is a proposal
 
 Foreign errors (OSError, pandas, numba) are mapped to these in the adapter that met them.
 """
@@ -57,4 +57,4 @@ class InvariantError(TraderError):
 
 
 class StrategyError(InvariantError):
-    """A strategy proposed an action that the mask forbids."""
+    """A strategy proposed an action that the mask forbids, or returned what is no proposal."""

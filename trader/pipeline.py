@@ -5,6 +5,7 @@ from msgspec import Struct
 from trader.advisor.gate import TRIGGER_SETS, Gate
 from trader.advisor.question import Question, ask_about
 from trader.book import Book
+from trader.domain.actions import ACTIONS, Action
 from trader.domain.bars import Bar
 from trader.domain.decisions import NotAsked, Proposal, Trigger
 from trader.domain.instruments import Instrument
@@ -17,6 +18,7 @@ from trader.outlook import Outlook, Reading
 from trader.ports import Strategy
 
 NS_PER_MINUTE = 60_000_000_000
+_NUMBERS = (float, int)  # the exact types: a record cannot hold numpy's
 
 
 class Look(Struct, frozen=True, gc=False):
@@ -57,6 +59,7 @@ class Pipeline:
         self._obs = market.new_obs()
         self._reading = line.new_reading()
         self._seq = -1
+        self._sound: Proposal | None = None  # the last proposal that was looked at: most strategies repeat theirs
 
     @property
     def atr_ticks(self) -> float:
@@ -83,7 +86,7 @@ class Pipeline:
     def look(self, bar: Bar, session: Session, *, entries_open: bool, halted: bool) -> Look:
         """Take a closed bar whose fills are already in the book.
 
-        StrategyError where the strategy proposes outside the mask.
+        StrategyError where the strategy proposes outside the mask, or what is no proposal.
         """
         self._seq = seq = self._seq + 1
         volume = bar.volume
@@ -116,6 +119,8 @@ class Pipeline:
         reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
         outlook = Outlook(bar, session, self._obs, reading, mask, ready, account)
         proposal = self._propose(outlook)
+        if proposal is not self._sound:
+            self._check(proposal, seq)
         if not mask >> proposal.action & 1:
             msg = f"strategy {self._strategy_name!r} proposed {proposal.action.name} at bar {seq}, outside the mask"
             raise StrategyError(msg)
@@ -137,3 +142,19 @@ class Pipeline:
     def mask_now(self, close_ticks: int, *, ready: bool, entries_open: bool) -> int:
         """The mask, computed again from the book as it is now."""
         return int(k.valid_actions(self._row, self._terms, close_ticks, self.atr_ticks, ready and entries_open))
+
+    def _check(self, proposal: object, seq: int) -> None:
+        """A strategy is anybody's code: past here a proposal is what its type says."""
+        if type(proposal) is not Proposal:
+            fault = f"returned {proposal!r}, which is no Proposal"
+        elif type(proposal.action) is not Action:
+            fault = f"proposed {proposal.action!r}, which is no Action"
+        elif type(proposal.confidence) not in _NUMBERS or not 0 <= proposal.confidence <= 1:
+            fault = f"is confident to {proposal.confidence!r}; a confidence is a number from 0 to 1"
+        elif proposal.probs is not None and len(proposal.probs) != len(ACTIONS):
+            fault = f"gives {len(proposal.probs)} probabilities; there are {len(ACTIONS)} actions"
+        else:
+            self._sound = proposal
+            return
+        msg = f"strategy {self._strategy_name!r} at bar {seq} {fault}"
+        raise StrategyError(msg)
