@@ -163,6 +163,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "market": "contract root",
         "bars": "where the bars come from: source, sha256, synthetic, how they were read",
         "strategy": "who proposes",
+        "strategy_sha256": "hash of the strategy's source file; null where a program handed one in",
         "ids": "what decides",
         "config": "the settings, whole",
         "calendar": "sha256 of the session table",

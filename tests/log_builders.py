@@ -60,6 +60,7 @@ START = StartRecord(
     market="NQ",
     bars={"source": "sample.csv.gz", "sha256": "aa", "synthetic": True, "bar_minutes": 1, "has_volume": True},
     strategy="ppo",
+    strategy_sha256="5e" * 32,
     ids=IDS,
     config={"execution": {"slippage_ticks": 1, "forced_close_slippage_factor": 2}},
     calendar="ca",

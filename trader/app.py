@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from strategies import ppo
 from strategies.ppo import Ppo
 from trader import __version__, assembly
 from trader.adapters.journal import LiveJournal, ReplayJournal
@@ -15,7 +16,7 @@ from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.paper_broker import NO_FAULTS, Faults, PaperBroker
 from trader.adapters.recorded_advisor import RecordedAdvisor
 from trader.adapters.rules_advisor import RulesAdvisor
-from trader.adapters.strategy_loader import load_strategy
+from trader.adapters.strategy_loader import load_strategy, source_sha256
 from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
 from trader.advisor.gate import Gate
@@ -89,10 +90,11 @@ def assemble(
     """
     market = instrument(settings.market)
     calendar = Calendar.load()
-    bundle = None
+    bundle, strategy_sha256 = None, None
     name = settings.strategy.name
     if strategy is None:
-        strategy, bundle = _strategy(settings, bars, calendar)
+        strategy, strategy_sha256 = _strategy(settings, bars, calendar)
+        bundle = strategy.bundle if isinstance(strategy, Ppo) else None
     book = Book(assembly.terms_of_trade(settings, market).as_row(market))
     gate = Gate(assembly.gate_rules(settings), book.view())
     advisor_id = _advisor_id(settings)
@@ -109,7 +111,7 @@ def assemble(
     router.connect(broker)
     full = bundle is not None and bundle.manifest.inputs is Inputs.FULL
     account = account_record(book.view(), market)
-    start = _manifest(settings, bars, bundle, ids, account)
+    start = _manifest(settings, bars, bundle, ids, account, strategy_sha256)
     logbook, path = _logbook(settings, market, start, ids, log)
     tally = Tally(market)
     limits = assembly.risk_limits(settings)
@@ -147,14 +149,14 @@ def open_bundle(settings: Settings, calendar: Calendar, bars: BarsFacts | None) 
     )
 
 
-def _strategy(settings: Settings, bars: BarsFacts, calendar: Calendar) -> tuple[Strategy, Bundle | None]:
+def _strategy(settings: Settings, bars: BarsFacts, calendar: Calendar) -> tuple[Strategy, str]:
     if settings.strategy.name == "ppo":
         bundle = open_bundle(settings, calendar, bars)
         if settings.strategy.options:
             msg = f"strategy.options: ppo takes none, its model is policy.bundle; got {settings.strategy.options}"
             raise ConfigurationError(msg)
-        return Ppo(bundle), bundle
-    return load_strategy(settings.strategy.name, settings.strategy.options), None
+        return Ppo(bundle), source_sha256(ppo)
+    return load_strategy(settings.strategy.name, settings.strategy.options)
 
 
 def _advisor_id(settings: Settings) -> str:
@@ -184,7 +186,12 @@ def _renews(settings: Settings, log: LogChoice | None) -> bool:
 
 
 def _manifest(
-    settings: Settings, bars: BarsFacts, bundle: Bundle | None, ids: IdsRecord, account: AccountRecord
+    settings: Settings,
+    bars: BarsFacts,
+    bundle: Bundle | None,
+    ids: IdsRecord,
+    account: AccountRecord,
+    strategy_sha256: str | None,
 ) -> StartRecord:
     config = settings.model_dump(mode="json", exclude={"journal"})
     return StartRecord(
@@ -200,6 +207,7 @@ def _manifest(
             **bars.options,
         },
         strategy=settings.strategy.name,
+        strategy_sha256=strategy_sha256,
         ids=ids,
         config=config,
         calendar=Calendar.load().sha256,

@@ -206,6 +206,7 @@ class StartRecord(Struct, frozen=True, kw_only=True):
     market: str
     bars: dict[str, str | int | float | bool | None]
     strategy: str
+    strategy_sha256: str | None
     ids: IdsRecord
     config: dict[str, object]
     calendar: str

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import inspect
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,10 @@ SHIPPED = ("ppo", "sma_cross", "flat", "random_entries", "buy_and_hold")
 Option = str | int | float | bool | None
 
 
-def load_strategy(name: str, options: Mapping[str, Option]) -> Strategy:
+def load_strategy(name: str, options: Mapping[str, Option]) -> tuple[Strategy, str]:
     """Build the strategy `name` with `options` as keyword arguments; ConfigurationError says what does not fit.
+
+    Returns it with the sha256 of its module's source: two files of one name are two strategies.
 
     A name that ends in `.py` is a file. The module must define exactly one class with a method `propose`.
     """
@@ -26,7 +29,7 @@ def load_strategy(name: str, options: Mapping[str, Option]) -> Strategy:
     except TypeError as error:
         msg = f"strategy {name!r} does not take the options {dict(options)}: {error}"
         raise ConfigurationError(msg) from error
-    return made
+    return made, source_sha256(module)
 
 
 def _load_module(name: str) -> ModuleType:
@@ -68,3 +71,11 @@ def _strategy_in(module: ModuleType, name: str) -> type:
         msg = f"strategy {name!r} must define exactly one class with a method `propose`; found: {classes}"
         raise ConfigurationError(msg)
     return found[0]
+
+
+def source_sha256(module: ModuleType) -> str:
+    """sha256 of a module's source file; ConfigurationError where it has none."""
+    if module.__file__ is None:
+        msg = f"strategy module {module.__name__!r} has no source file; a run must be able to say what decided"
+        raise ConfigurationError(msg)
+    return sha256(Path(module.__file__).read_bytes()).hexdigest()

@@ -1,9 +1,11 @@
 """Options that several commands share, and what they become."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from trader.adapters.files.bars import BarSource, open_bars
@@ -69,7 +71,10 @@ def is_sample(options: BarOptions) -> bool:
 
 
 def facts_for_log(source: BarSource, options: BarOptions) -> BarsFacts:
-    """What the manifest says of the bars: everything that decides which bars the line sees."""
+    """What the manifest says of the bars: everything that decides which bars the line sees.
+
+    The rolls are stated by their content's hash: a file of that name may say something else tomorrow.
+    """
     facts = source.facts
     return BarsFacts(
         source=SAMPLE_NAME if is_sample(options) else Path(facts.path).name,
@@ -81,7 +86,7 @@ def facts_for_log(source: BarSource, options: BarOptions) -> BarsFacts:
             "tz": facts.tz,
             "stamp": facts.stamp.value,
             "layout": facts.layout.name.value,
-            "rolls": options.rolls,
+            "rolls": hashlib.sha256(msgspec.json.encode(source.plan)).hexdigest(),
             "contract": options.contract,
             "on_bad_bar": options.on_bad_bar,
             "from": options.date_from,
