@@ -71,6 +71,14 @@ def test_look_refuses_what_is_no_proposal(proposed: Proposal, fault: str) -> Non
         drive.feed(drive.shape(None, None, None, None))
 
 
+def test_look_shows_an_observation_that_nobody_can_change() -> None:
+    """The window of the next bar is this one's, moved on: a strategy that scales it in place would blind the line."""
+    obs = look_at(Drive().warm()).outlook.obs
+
+    with pytest.raises(ValueError, match="read-only"):
+        obs *= 2
+
+
 def test_look_is_ready_at_the_bar_that_fills_the_last_window() -> None:
     """Not one bar earlier: no entry before."""
     drive = Drive("execution.entry_window=all").skip_to("01:00")

@@ -26,7 +26,8 @@ class Reading(Struct, frozen=True, gc=False):
 class Outlook(Struct, frozen=True, gc=False):
     """Everything that a strategy may use at the close of bar `t`.
 
-    `obs` is the float32 vector of 261 (see `trader.observation`), overwritten by the next bar: copy what you keep.
+    `obs` is the float32 vector of 261 (see `trader.observation`), read-only, overwritten by the next bar: copy what you
+    keep.
     `mask` has bit i set where Action(i) is valid. `ready` says that every feature in use has its full window.
     """
 

@@ -57,6 +57,8 @@ class Pipeline:
         self._full = full
         self._state = market.new_state()
         self._obs = market.new_obs()
+        self._shown = self._obs.view()  # the next bar's window is moved on from this one's: nobody else may write it
+        self._shown.flags.writeable = False
         self._reading = line.new_reading()
         self._seq = -1
         self._sound: Proposal | None = None  # the last proposal that was looked at: most strategies repeat theirs
@@ -117,7 +119,7 @@ class Pipeline:
             self._reading.tolist()
         )
         reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
-        outlook = Outlook(bar, session, self._obs, reading, mask, ready, account)
+        outlook = Outlook(bar, session, self._shown, reading, mask, ready, account)
         proposal = self._propose(outlook)
         if proposal is not self._sound:
             self._check(proposal, seq)
