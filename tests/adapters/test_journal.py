@@ -237,6 +237,20 @@ class TestLiveJournal:
         assert numbers == [str(number) for number in range(len(numbers))]
         assert 8 <= len(numbers) <= 9
 
+    def test_lines_after_a_lost_one_are_not_written(self, journal: LiveJournal, hanging: Path) -> None:
+        """The disk takes the first line, refuses the second, and would take the third: the chain ends at the first."""
+        (journal.path / file_name(NEXT_DAY)).symlink_to("/dev/full")
+        for day in (DAY, NEXT_DAY, "2023-03-17"):
+            journal.begin_file(day)
+            journal.write(b"line\n")
+        descriptor = os.open(hanging, os.O_RDONLY)
+        journal.discard()
+        written = os.read(descriptor, 1_000)
+        os.close(descriptor)
+
+        assert (written, journal.is_healthy) == (b"line\n", False)
+        assert not (journal.path / file_name("2023-03-17")).exists()
+
     def test_full_disk_makes_it_unhealthy(self, journal: LiveJournal) -> None:
         """The first line that does not fit ends it, without an error in anybody's face."""
         (journal.path / file_name(DAY)).symlink_to("/dev/full")
