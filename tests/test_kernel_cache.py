@@ -29,6 +29,29 @@ def test_use_fresh_cache_names_a_folder_after_the_sources(tmp_path, monkeypatch)
     assert not first.exists()
 
 
+def test_warm_kernels_leaves_nothing_to_compile_to_a_later_bar():
+    """Neither the model's first proposal nor the first roll of a running daemon may stop for a second to compile."""
+    script = """
+from trader.app import open_bundle
+from trader.commands.warm import warm_kernels
+from trader.domain.sessions import Calendar
+from trader.kernels import forward, market
+from trader.settings import load_settings
+import numpy as np
+
+settings = load_settings(environ={})
+bundle = open_bundle(settings, Calendar.load(), None)
+warm_kernels(settings)
+shown = np.zeros(261, np.float32)
+shown.flags.writeable = False
+bundle.network.choose(shown, 63)
+print(len(market.roll.signatures), len(forward.choose.signatures))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+
+    assert done.stdout.split() == ["1", "1"]
+
+
 def test_use_fresh_cache_child_process_keeps_its_parents_choice():
     """The variable is inherited once, not nested deeper with every process."""
     script = "import os, trader; print(os.environ['NUMBA_CACHE_DIR'])"

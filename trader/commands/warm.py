@@ -1,7 +1,9 @@
-"""Runs a few synthetic bars through the whole line, so that every kernel is compiled into its cache."""
+"""Runs synthetic bars, the last of another contract, through the whole line, so that every kernel is compiled."""
 
 import asyncio
 import time
+
+from msgspec.structs import replace
 
 from trader.adapters.memory_feed import MemoryFeed
 from trader.adapters.synthetic import SyntheticMarket, generate
@@ -28,6 +30,7 @@ def warm_kernels(settings: Settings) -> float:
     market = instrument(settings.market)
     sessions = generate(1, "2019-01-02", 2, calendar=Calendar.load(), market=SyntheticMarket(instrument=market))
     bars = [bar for columns in sessions for bar in columns.to_bars()]
+    bars[-1] = replace(bars[-1], symbol="ROLLED", roll_offset=market.tick)
     facts = BarsFacts(source="warm", sha256="", synthetic=True, bar_minutes=1, has_volume=True)
     made = assemble(settings, facts, log=None, strategy=EveryAction())
     made.engine.controls.reconciled()

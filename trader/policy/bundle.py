@@ -167,13 +167,15 @@ def _open_weights(manifest: Manifest, content: bytes, file: Path) -> tuple[Netwo
 
 def golden_fault(network: Network, golden: Golden) -> str:
     """What the network answers differently from the golden vectors; empty when nothing."""
+    observations = golden.observations.view()
+    observations.flags.writeable = False  # as the line shows them: numba compiles read-only arrays apart
     for k in range(len(golden.masks)):
-        found = network.logits(golden.observations[k])
+        found = network.logits(observations[k])
         tolerance = GOLDEN_TOLERANCE * np.maximum(1.0, np.abs(golden.logits[k]))
         if not (np.abs(found - golden.logits[k]) <= tolerance).all():
             off = float(np.abs(found - golden.logits[k]).max())
             return f"golden vector {k}: logits differ by {off:.3g}, at most {GOLDEN_TOLERANCE} allowed"
-        action, _ = network.choose(golden.observations[k], int(golden.masks[k]))
+        action, _ = network.choose(observations[k], int(golden.masks[k]))
         if action != golden.actions[k]:
             return f"golden vector {k}: action {action} under mask {golden.masks[k]}, {golden.actions[k]} expected"
     return ""
