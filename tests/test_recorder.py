@@ -1,15 +1,17 @@
 """What a run leaves behind: whole records, numbers as promised, and no memory that shows."""
 
 import re
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from line_builders import Drive, FakeAdvisor
+from line_builders import Drive, FakeAdvisor, record_of
 from msgspec.structs import asdict, replace
-from replays import two_weeks, write_log
+from replays import synthetic_bars, two_weeks, write_log
 
 from trader.adapters.paper_broker import Faults
 from trader.advisor.question import Answer
@@ -35,6 +37,7 @@ from trader.records import (
 )
 from trader.router import BookedFill
 
+NEW_YORK = ZoneInfo("America/New_York")
 NUMBER = re.compile(rb"(?<![\w\"])-?\d+\.(\d+)(e-?\d+)?")
 
 
@@ -174,6 +177,21 @@ def test_record_in_winter_has_new_yorks_winter_offset() -> None:
     bar = Drive(day="2023-01-18").skip_to("09:35").bar().bar
 
     assert (bar.open_utc, bar.open_et) == ("2023-01-18T14:35:00Z", "2023-01-18T09:35:00-05:00")
+
+
+@pytest.mark.parametrize("start", ["2019-03-07", "2019-10-31"])
+def test_record_times_are_those_of_the_zone_database(tmp_path: Path, start: str) -> None:
+    """Every bar of a week with a change of clocks: one moment on both clocks, New York's by the zone database."""
+    folder = write_log(tmp_path, synthetic_bars(start, 5))
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    bars = [record_of(line).bar for line in lines if line.startswith(b'{"c":')]
+
+    assert len({bar.open_et[-6:] for bar in bars}) == 2
+    for bar in bars:
+        for utc, local in ((bar.open_utc, bar.open_et), (bar.close_utc, bar.close_et)):
+            moment = datetime.fromisoformat(utc)
+            assert local == moment.astimezone(NEW_YORK).isoformat()
+            assert utc == f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_record_of_the_evening_belongs_to_the_next_day() -> None:
