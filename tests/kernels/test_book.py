@@ -88,6 +88,21 @@ def test_break_even_level_stopped_there_nets_fifty_cents():
     assert pnl == 50
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_break_even_level_of_an_average_between_two_ticks_still_pays_the_costs(side):
+    """Two contracts at an average of 60,000.5 (short 59,999.5): the nearest tick would be the better one by half."""
+    terms = a_terms()
+    row = np.zeros(k.SIZE, dtype=np.int64)
+    k.new_account(row, terms)
+    for price in (60_000, 60_000 + side):
+        k.apply_fill(row, terms, side, 1, price, 225)
+
+    level = k.break_even_level(row, terms)
+
+    assert level == 60_000 + side * 3
+    assert k.apply_fill(row, terms, -side, 2, level - side, 450) == 600
+
+
 def test_set_bracket_states_levels_and_initial_risk():
     """40 ticks below, 120 above, 200 $ at risk."""
     row = a_long(a_terms())

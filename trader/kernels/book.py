@@ -238,9 +238,13 @@ def trail_level(terms: Terms, side: int, close: int, atr_ticks: float) -> int:
 
 @njit(cache=True)
 def break_even_level(book: Row, terms: Terms) -> int:
-    """The stop price that closes the open position without a loss after costs."""
-    side = 1 if book[QTY] > 0 else -1
-    return book[ENTRY] + side * int(terms[BREAK_EVEN])
+    """The stop price that closes the open position without a loss after costs.
+
+    Of the exact average entry: several fills can average between two ticks, and ENTRY is the nearest.
+    """
+    if book[QTY] > 0:
+        return -(-book[COST] // book[QTY]) + int(terms[BREAK_EVEN])
+    return book[COST] // book[QTY] - int(terms[BREAK_EVEN])
 
 
 @njit(cache=True)
