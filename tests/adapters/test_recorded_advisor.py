@@ -13,6 +13,7 @@ from trader.domain.decisions import Advice, AdviceStatus
 from trader.errors import InputError
 from trader.records import Canonical, LlmRecord, QueryRecord
 
+CLOSE_NS = a_question().ts_close_ns
 NOTHING = LlmRecord(
     action=None,
     confidence=None,
@@ -31,10 +32,11 @@ NOTHING = LlmRecord(
 
 
 def a_record(seq: int, *, asked: bool = True, **llm: Any) -> Canonical:
-    """The three parts of a record that the advisor reads."""
+    """The parts of a record that the advisor reads; its bar closes when `a_question` is asked."""
     fields = {name: getattr(NOTHING, name) for name in LlmRecord.__struct_fields__} | llm
     query = QueryRecord(asked=asked, triggers=(), skipped_because=None)
-    return cast("Canonical", SimpleNamespace(seq=seq, query=query, llm=LlmRecord(**fields)))
+    bar = SimpleNamespace(close_utc="2023-03-15T14:00:00Z")
+    return cast("Canonical", SimpleNamespace(seq=seq, bar=bar, query=query, llm=LlmRecord(**fields)))
 
 
 def used(seq: int, action: str = "BUY", confidence: float = 0.559570, **llm: Any) -> Canonical:
@@ -118,17 +120,29 @@ async def test_answer_is_served_at_the_bar_from_which_it_is_visible() -> None:
 def test_late_answer_of_a_bar_that_was_not_asked_is_repeated() -> None:
     """What arrived late then serves the same bar now."""
     advisor = RecordedAdvisor([a_record(3, status="late"), used(4, asked=False, age_s=60)])
-    assert advisor.late_answer(3, 0, 0b000111, an_account()) is None
-    answer = advisor.late_answer(4, 0, 0b000111, an_account())
+    assert advisor.late_answer(3, CLOSE_NS, 0b000111, an_account()) is None
+    answer = advisor.late_answer(4, CLOSE_NS, 0b000111, an_account())
     assert answer is not None
     assert (answer.status, answer.age_s) == (AdviceStatus.USED, 60)
     assert advisor.counts().late_used == 1
-    assert advisor.late_answer(5, 0, 0b000111, an_account()) is None
+    assert advisor.late_answer(5, CLOSE_NS, 0b000111, an_account()) is None
 
 
 def test_late_answer_of_a_bar_that_was_asked_is_not_given_unasked() -> None:
     """Advice is for those who ask."""
-    assert RecordedAdvisor([used(4)]).late_answer(4, 0, 0b000111, an_account()) is None
+    assert RecordedAdvisor([used(4)]).late_answer(4, CLOSE_NS, 0b000111, an_account()) is None
+
+
+async def test_answer_of_a_log_of_other_bars_is_an_error_that_names_both() -> None:
+    """Bar 4 of another file is another minute: its advice says nothing about this one."""
+    late = RecordedAdvisor([used(4, asked=False)])
+    asked = RecordedAdvisor([used(4)])
+    fault = "its bar 4 closed at 2023-03-15T14:00:00Z, this run's at 2023-03-15T14:01:00Z"
+
+    with pytest.raises(InputError, match=fault):
+        await asked.answer(a_question(seq=4, ts_close_ns=CLOSE_NS + 60_000_000_000))
+    with pytest.raises(InputError, match=fault):
+        late.late_answer(4, CLOSE_NS + 60_000_000_000, 0b000111, an_account())
 
 
 @pytest.mark.parametrize("llm", [{"status": "used", "action": "PANIC"}, {"status": "perhaps", "action": "BUY"}])

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from trader.advisor.counts import AdviceCounts, AdviceTally
 from trader.advisor.question import Answer, Question, to_step
+from trader.clock_text import utc_text
 from trader.domain.account import AccountView
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
@@ -18,8 +19,11 @@ _NOT_RECORDED = Answer(status=AdviceStatus.ERROR, error="the log holds no answer
 
 
 class _Recorded(Struct, frozen=True):
+    """`close_utc` is when the bar closed at which the log shows the answer; None where it shows an earlier bar."""
+
     answer: Answer
     was_asked: bool
+    close_utc: str | None
 
 
 class RecordedAdvisor:
@@ -28,7 +32,7 @@ class RecordedAdvisor:
     def __init__(self, records: Iterable[Canonical]) -> None:
         """Keep the answers of `records`; InputError where one names an unknown action or status."""
         self._by_seq = {
-            seq: _Recorded(answer, record.query.asked)
+            seq: _Recorded(answer, record.query.asked, record.bar.close_utc if seq == record.seq else None)
             for record in records
             if (answer := answer_from(record.llm, record.seq)) is not None
             for seq in [record.seq if answer.visible_from_bar is None else answer.visible_from_bar]
@@ -36,16 +40,19 @@ class RecordedAdvisor:
         self._tally = AdviceTally()
 
     async def answer(self, question: Question) -> Answer:
-        """What was recorded for this bar; advice that is not valid now is MASKED."""
+        """What was recorded for this bar; advice that is not valid now is MASKED.
+
+        InputError where the log's bar of this seq is another one: advice on other bars would be taken for advice.
+        """
         self._tally.asked += 1
-        recorded = self._by_seq.get(question.seq)
+        recorded = self._at(question.seq, question.ts_close_ns)
         answer = _NOT_RECORDED if recorded is None else _under(recorded.answer, question.mask)
         self._tally.note(answer)
         return answer
 
     def late_answer(self, seq: int, ts_close_ns: int, mask: int, account: AccountView) -> Answer | None:  # noqa: ARG002 - the port's
-        """The answer that the log shows at a bar that was not asked."""
-        recorded = self._by_seq.get(seq)
+        """The answer that the log shows at a bar that was not asked; InputError as above."""
+        recorded = self._at(seq, ts_close_ns)
         if recorded is None or recorded.was_asked:
             return None
         answer = _under(recorded.answer, mask)
@@ -63,6 +70,16 @@ class RecordedAdvisor:
     async def close(self) -> bool:
         """Nothing to end."""
         return True
+
+    def _at(self, seq: int, ts_close_ns: int) -> _Recorded | None:
+        recorded = self._by_seq.get(seq)
+        if recorded is None or recorded.close_utc is None or recorded.close_utc == utc_text(ts_close_ns):
+            return recorded
+        msg = (
+            f"advisor.recorded_from is a log of other bars: its bar {seq} closed at {recorded.close_utc}, this run's "
+            f"at {utc_text(ts_close_ns)}; give the same bars, --from and --to"
+        )
+        raise InputError(msg)
 
 
 def answer_from(llm: LlmRecord | None, seq: int) -> Answer | None:
