@@ -24,7 +24,7 @@ from trader.ports import Advisor, Broker, Feed
 from trader.recorder import Outcome
 from trader.risk.counters import Counters
 from trader.risk.review import Approved, Reviewer, RiskContext
-from trader.risk.rules import EXHAUSTED_BITS, RULE_BITS, rules_in
+from trader.risk.rules import EXHAUSTED_BITS, LIMIT_BITS, RULE_BITS, rules_in
 from trader.router import Router
 from trader.schedule import SessionPlan, Window, plan_session
 
@@ -65,7 +65,7 @@ class Engine:
         self._symbol = ""
         self._last_close_ns = 0
         self._idle: dict[int, Outcome] = {}
-        self._limits = 0  # the rules of the counters in force, as last logged
+        self._limits = 0  # the limits in force, as last logged
         self._is_exhausted = False
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
@@ -163,13 +163,13 @@ class Engine:
         outlook = look.outlook
         account = parts.book.view()
         ts_ns = outlook.bar.ts_close_ns
-        limits = parts.counters.observe(account, ts_ns) & parts.reviewer.in_use
-        if limits != self._limits:
-            self._note_limits(limits)
-        standing = limits | self.controls.standing
+        standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
             standing |= _OUTSIDE_WINDOW
         active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
+        limits = active & LIMIT_BITS
+        if limits != self._limits:
+            self._note_limits(limits)
         reason = parts.reviewer.must_flatten(account, active)
         if reason is not None:
             parts.router.flatten(reason)

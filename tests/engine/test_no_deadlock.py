@@ -214,6 +214,18 @@ def test_engine_limits_hit_and_vetoes_that_end_are_events() -> None:
     assert kinds[-3:] == [b"c", b"e", b"c"]
 
 
+def test_engine_trades_used_up_are_an_event_and_so_is_their_end() -> None:
+    """The session's number of trades is a limit like the others: hit at the last entry's bar, over at the next open."""
+    drive = Drive("risk.max_trades_per_session=1").warm()
+    drive.enter()
+    hit = len(drive.records()) - 1
+    drive.stop_out()
+    drive.next_session()
+    drive.bar()
+
+    assert drive.events() == [("limit_hit", hit, "max_trades"), ("veto_reset", hit + 2, "max_trades")]
+
+
 def test_engine_renewal_tells_of_its_rules_once() -> None:
     """What the new account ended is in its own event; the daily limit's end is told apart."""
     drive = Drive("account.trailing_limit_usd=100", "account.daily_limit_usd=80").warm()

@@ -18,6 +18,9 @@ OPTIONAL_BITS = RULE_BITS[Rule.CONSECUTIVE_LOSSES] | RULE_BITS[Rule.LOW_WIN_RATE
 EXHAUSTED_BITS = RULE_BITS[Rule.DRAWDOWN_PROXIMITY] | RULE_BITS[Rule.TRAILING_BREACH]
 """What does not end by itself: the account is exhausted."""
 
+LIMIT_BITS = OPTIONAL_BITS | RULE_BITS[Rule.TRAILING_BREACH] | RULE_BITS[Rule.DAILY_LOSS] | RULE_BITS[Rule.MAX_TRADES]
+"""What is logged as an event when it is hit and when it ends: the limits, not switches, clock or a single trade."""
+
 _RAISES_RISK = ENTRY_BITS | 1 << Action.ENABLE_TRAIL  # by the original's account of it: a trail cannot raise risk
 
 VetoTable = Literal["shipped", "documented"] | Mapping[Rule, Iterable[Action]]
