@@ -6,10 +6,10 @@ up and down: a true range of 20 ticks, so that ATR is 20, an entry's stop lies 3
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TypeVar
 
 import msgspec
 import numpy as np
+from hypothesis import Phase, settings
 from msgspec.structs import replace
 
 from trader.adapters.off_advisor import OffAdvisor
@@ -41,7 +41,8 @@ DAY = "2023-03-15"  # a Wednesday: full session, New York on summer time
 
 FACTS = BarsFacts(source="by hand", sha256="0" * 64, synthetic=True, bar_minutes=1, has_volume=True)
 
-T = TypeVar("T")
+UNEXPLAINED = settings(phases=set(Phase) - {Phase.explain})
+"""For properties of whole runs: explaining a failure would trace every line below, for minutes."""
 
 
 @cache

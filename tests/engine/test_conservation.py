@@ -3,11 +3,11 @@
 from hashlib import sha256
 
 import msgspec
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from ledger import Ledger, Watch
-from line_builders import BASE, Drive
+from line_builders import BASE, UNEXPLAINED, Drive
 
 from trader.adapters.paper_broker import Faults
 from trader.domain.instruments import INSTRUMENTS
@@ -193,6 +193,4 @@ def chain_head(lines: list[bytes]) -> str:
 
 
 TestTrading = TradingMachine.TestCase
-TestTrading.settings = settings(
-    max_examples=60, stateful_step_count=40, phases=set(Phase) - {Phase.explain}
-)  # its tracing is slow
+TestTrading.settings = settings(UNEXPLAINED, max_examples=60, stateful_step_count=40)

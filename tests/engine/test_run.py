@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from line_builders import WARM_UP_BARS, Drive, FakeAdvisor, settings_with
-from replays import FACTS, busy_settings, two_weeks, write_log
+from replays import FACTS, busy_settings, two_weeks
 
 from trader.adapters.live_stamp import LiveStamp
 from trader.adapters.memory_feed import MemoryFeed
@@ -18,6 +18,7 @@ from trader.domain.decisions import Proposal
 from trader.engine import Engine
 from trader.errors import StrategyError
 from trader.outlook import Outlook
+from trader.ports import Strategy
 
 
 class StoppingFeed:
@@ -96,18 +97,27 @@ def test_run_waits_for_an_advisor_that_waits() -> None:
     assert lines == told(FakeAdvisor())
 
 
+def a_replay(root: Path, strategy: Strategy) -> Run:
+    """A run below `root`, ready to be fed; its id does not know the strategy that is handed in."""
+    run = assemble(busy_settings(), FACTS, log=LogChoice(root=root), strategy=strategy)
+    run.engine.controls.reconciled()
+    return run
+
+
 def test_run_that_crashes_leaves_only_a_part(tmp_path: Path) -> None:
     """No folder of the run's name, until a later run has been whole; the earlier one stands."""
-    earlier = write_log(tmp_path, two_weeks())
-    run = assemble(busy_settings(), FACTS, log=LogChoice(root=tmp_path), strategy=BreaksAtBar(50))
-    run.engine.controls.reconciled()
+    earlier = a_replay(tmp_path, BreaksAtBar(1_000_000))
+    asyncio.run(earlier.engine.run(MemoryFeed(two_weeks())))
+    assert earlier.log_path is not None
+    name = earlier.log_path.name
+    run = a_replay(tmp_path, BreaksAtBar(50))
 
     with pytest.raises(StrategyError, match=r"'random_entries' proposed DISABLE_TRAIL at bar 50\b"):
         asyncio.run(run.engine.run(MemoryFeed(two_weeks())))
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == [earlier.name, f"{earlier.name}.tmp"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [name, f"{name}.tmp"]
     run.engine.discard()
-    assert [path.name for path in tmp_path.iterdir()] == [earlier.name]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def live_run(root: Path, *overrides: str) -> Run:
