@@ -12,7 +12,7 @@ from line_builders import BASE, UNEXPLAINED, Drive
 from trader.adapters.paper_broker import Faults
 from trader.domain.instruments import INSTRUMENTS
 from trader.domain.sessions import MINUTE_NS
-from trader.records import Canonical, Line
+from trader.records import Canonical, FillRecord, Line
 
 NQ = INSTRUMENTS["NQ"]
 PORTIONS: dict[int, list[tuple[int, ...]]] = {1: [(1,)], 2: [(2,), (1, 1)], 3: [(3,), (1, 2), (2, 1), (1, 1, 1)]}
@@ -142,6 +142,7 @@ class TradingMachine(RuleBasedStateMachine):
         for fill in record.fills:
             self._check_price(fill.price, fill.reason, record)
             self.ledger.take(fill)
+            self._check_break_even(fill)
         if record.account.account != self.account_no:
             self.account_no += 1
             self.ledger.renew()
@@ -156,6 +157,12 @@ class TradingMachine(RuleBasedStateMachine):
             assert abs(at - self.last_close) <= 2 * SLIPPAGE
         else:
             assert NQ.to_ticks(record.bar.l) - SLIPPAGE <= at <= NQ.to_ticks(record.bar.h) + SLIPPAGE
+
+    def _check_break_even(self, fill: FillRecord) -> None:
+        """Stopped where break-even was laid, in however many portions it was entered, a trade does not lose."""
+        if fill.reason == "break_even" and self.watch.stop is not None:
+            gap_ticks = self.watch.side * (self.watch.stop - NQ.to_ticks(fill.price)) - SLIPPAGE
+            assert gap_ticks > 0 or (fill.pnl or 0.0) >= 0
 
     def _check_money(self, record: Canonical) -> None:
         book, account = self.drive.book, record.account

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from line_builders import Drive, bracket_of
+from line_builders import UNEXPLAINED, Drive, bracket_of
 
 from trader.domain.actions import Action
 from trader.domain.decisions import Rule
@@ -243,6 +243,7 @@ def test_engine_renewal_tells_of_its_rules_once() -> None:
     ]
 
 
+@UNEXPLAINED
 @given(
     sessions=st.lists(st.lists(st.sampled_from("WL="), max_size=9), min_size=2, max_size=5),
     limit_usd=st.sampled_from([400, 1000, 2500]),
@@ -265,6 +266,7 @@ def test_engine_every_session_opens_with_an_entry_while_accounts_renew(
         drive.next_session().skip_to("09:35")
 
 
+@UNEXPLAINED
 @given(
     outcomes=st.lists(st.sampled_from("WL="), min_size=1, max_size=14),
     limit_usd=st.sampled_from([400, 1000, 2500]),
@@ -288,6 +290,7 @@ def test_engine_with_stop_only_exhaustion_lasts(outcomes: list[str], limit_usd: 
         assert {kind for kind, *_ in drive.events()} <= {"limit_hit", "veto_reset"}
 
 
+@UNEXPLAINED
 @given(outcomes=st.lists(st.sampled_from("WL="), min_size=3, max_size=14))
 def test_engine_waiting_is_enough_within_a_session(outcomes: list[str]) -> None:
     """With room for losses, 240 minutes after a veto an entry is approved: no streak lasts."""
