@@ -2,7 +2,7 @@
 
 import json
 from enum import Enum
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from log_fields import MEANINGS
@@ -10,12 +10,13 @@ from msgspec import Struct
 
 from trader.domain.actions import Action, Side
 from trader.domain.decisions import AdviceStatus, FusionMethod, NotAsked, Rule, Trigger
-from trader.domain.orders import AmendCause, ExitReason
+from trader.domain.orders import AmendCause, ExitReason, Order
 from trader.records import (
     LOG_VERSION,
     Canonical,
     ContinueRecord,
     EndRecord,
+    EventKind,
     EventRecord,
     FillRecord,
     FusionRecord,
@@ -55,8 +56,9 @@ CLOSED_SETS: dict[tuple[type[Struct], str], list[str]] = {
     (RiskRecord, "verdict"): ["approved", "vetoed", "idle"],
     (RiskRecord, "vetoes"): _names(Rule),
     (RiskRecord, "active"): _names(Rule),
-    (OrderRecord, "kind"): ["bracket", "amend", "flatten"],
+    (OrderRecord, "kind"): [kind.__struct_config__.tag for kind in get_args(Order)],
     (OrderRecord, "side"): _names(Side),
+    (EventRecord, "kind"): _names(EventKind),
     (OrderRecord, "reason"): _names(AmendCause, ExitReason),
     (FillRecord, "side"): _names(Side),
     (FillRecord, "reason"): _names(ExitReason),
@@ -146,7 +148,7 @@ def _field_of(record: type[Struct], definitions: dict[str, Schema]) -> str:
         name
         for definition in definitions.values()
         for name, field in definition["properties"].items()
-        if reference in (field.get("$ref"), field.get("items", {}).get("$ref"))
+        if reference in {part.get("$ref") for part in (field, field.get("items", {}), *field.get("anyOf", ()))}
     }
     return ", ".join(f"`{name}`" for name in sorted(names))
 

@@ -22,6 +22,7 @@ from trader.logbook import Logbook, SilentLogbook
 from trader.pipeline import Look, Pipeline
 from trader.ports import Advisor, Broker, Feed
 from trader.recorder import Outcome
+from trader.records import EventKind
 from trader.risk.counters import Counters
 from trader.risk.review import Approved, Reviewer, RiskContext
 from trader.risk.rules import EXHAUSTED_BITS, LIMIT_BITS, RULE_BITS, rules_in
@@ -197,7 +198,10 @@ class Engine:
 
     def _note_limits(self, limits: int) -> None:
         """Log the limits that have been hit and the vetoes that have ended since the bar before."""
-        for kind, changed in (("limit_hit", limits & ~self._limits), ("veto_reset", self._limits & ~limits)):
+        for kind, changed in (
+            (EventKind.LIMIT_HIT, limits & ~self._limits),
+            (EventKind.VETO_RESET, self._limits & ~limits),
+        ):
             if changed:
                 self._parts.logbook.event(kind, self.bars, {"rules": ",".join(rules_in(changed))})
         self._limits = limits
@@ -253,10 +257,12 @@ class Engine:
             self._carried_cents += before_cents - parts.book.view().equity_cents
             parts.counters.on_account_renewed()
             self._limits &= ~EXHAUSTED_BITS  # this event tells of their end
-            parts.logbook.event("account_renewed", self.bars, {"rules": rules, "account": parts.book.accounts_used})
+            parts.logbook.event(
+                EventKind.ACCOUNT_RENEWED, self.bars, {"rules": rules, "account": parts.book.accounts_used}
+            )
         else:
             self._is_exhausted = True
-            parts.logbook.event("account_exhausted", self.bars, {"rules": rules})
+            parts.logbook.event(EventKind.ACCOUNT_EXHAUSTED, self.bars, {"rules": rules})
 
     def _enter_contract(self, bar: Bar) -> None:
         parts = self._parts

@@ -9,7 +9,7 @@ from trader.domain.orders import Order
 from trader.pipeline import Look
 from trader.ports import Journal
 from trader.recorder import Outcome, Recorder
-from trader.records import EventRecord, StartRecord, file_name
+from trader.records import EventKind, EventRecord, StartRecord, file_name
 from trader.router import BookedFill, Router
 
 
@@ -49,12 +49,13 @@ class Logbook:
         if router.has_news:
             orders, fills, refused = router.drain()
             for order in refused:
-                self.event("order_refused", look.seq, {"order": order.order.order_ref, "why": order.why.value})
+                detail = {"order": order.order.order_ref, "why": order.why.value}
+                self.event(EventKind.ORDER_REFUSED, look.seq, detail)
         self._journal.write(self._recorder.line(look, answer, decision, outcome, orders, fills))
 
-    def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:
+    def event(self, kind: EventKind, from_bar: int, detail: Mapping[str, str | int]) -> None:
         """Something besides bars that replay must know."""
-        self._journal.write(self._recorder.event(EventRecord(kind=kind, from_bar=from_bar, detail=dict(detail))))
+        self._journal.write(self._recorder.event(EventRecord(kind=kind.value, from_bar=from_bar, detail=dict(detail))))
 
     def close(self, bars: int, router: Router, book: Book) -> None:
         """The last line, and the head beside the files. A run without a bar leaves no log."""
@@ -85,7 +86,7 @@ class SilentLogbook:
         if router.has_news:
             router.drain()
 
-    def event(self, kind: str, from_bar: int, detail: Mapping[str, str | int]) -> None:
+    def event(self, kind: EventKind, from_bar: int, detail: Mapping[str, str | int]) -> None:
         """Nothing is written."""
 
     def close(self, bars: int, router: Router, book: Book) -> None:

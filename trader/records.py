@@ -5,6 +5,8 @@ money is dollars with cents, other floats are rounded to 1e-6; nothing in them c
 or a host. `trader.recorder` makes them, `trader.analysis.log` reads them.
 """
 
+from enum import StrEnum
+
 from msgspec import Raw, Struct
 
 LOG_VERSION = 1
@@ -116,7 +118,7 @@ class RiskRecord(Struct, frozen=True, kw_only=True):
 
 
 class OrderRecord(Struct, frozen=True, kw_only=True):
-    """An intent that was approved at this bar: `bracket`, `amend` or `flatten`."""
+    """An intent that was approved at this bar: `bracket`, `amend`, `flatten`, or `cancel` of an unfilled entry."""
 
     kind: str
     ref: str
@@ -188,6 +190,16 @@ class Canonical(Struct, frozen=True, kw_only=True):
     fills: tuple[FillRecord, ...]
     account: AccountRecord
     ids: IdsRecord
+
+
+class EventKind(StrEnum):
+    """What happens besides bars."""
+
+    LIMIT_HIT = "limit_hit"
+    VETO_RESET = "veto_reset"
+    ACCOUNT_RENEWED = "account_renewed"
+    ACCOUNT_EXHAUSTED = "account_exhausted"
+    ORDER_REFUSED = "order_refused"
 
 
 class EventRecord(Struct, frozen=True, kw_only=True):

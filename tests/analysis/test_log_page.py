@@ -22,6 +22,10 @@ from trader import records
 from trader.analysis.log import Kind, open_log
 from trader.analysis.recount import report_from_log
 from trader.analysis.verify import Status, verify
+from trader.domain.actions import Side
+from trader.domain.instruments import instrument
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Flatten
+from trader.record_parts import order_record
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -87,6 +91,32 @@ def test_schema_accepts_the_lines_of_a_real_run(real_run: tuple[Path, dict[str, 
     assert checked[Kind.START] == checked[Kind.END] == 1
     assert checked[Kind.CONTINUE] > 1
     assert checked[Kind.BAR] > 400
+
+
+def test_schema_accepts_every_kind_of_order_that_the_recorder_writes(tmp_path: Path, validator: Any):
+    """A cancelled entry is rare in a backtest, and a line of the log all the same."""
+    market = instrument("NQ")
+    bracket = Bracket(
+        order_ref="NQH23-1",
+        side=Side.BUY,
+        qty=1,
+        stop_distance_ticks=20,
+        target_distance_ticks=60,
+        stop_ticks=47_980,
+        target_ticks=48_060,
+    )
+    amend = Amend(order_ref="NQH23-1", cause=AmendCause.TRAIL, stop_ticks=47_990, target_ticks=48_060)
+    flatten = Flatten(order_ref="NQH23-1", side=Side.SELL, qty=1, reason=ExitReason.FLAT_AT)
+    orders = tuple(order_record(order, market) for order in (bracket, amend, flatten, Cancel(order_ref="NQH23-1")))
+    run = write_run(tmp_path / "run", [("2023-01-10", [replace(a_record(), orders=orders)])])
+
+    validator.validate(json.loads((run / "decisions-2023-01-10.jsonl").read_bytes().splitlines()[1]))
+
+
+def test_page_names_where_every_part_of_a_line_stands():
+    """No heading is empty: each part has the name under which a line holds it."""
+    assert "### \n" not in PAGE
+    assert "### `llm`" in PAGE
 
 
 def broken_lines(line: dict[str, Any]) -> Iterator[dict[str, Any]]:
