@@ -209,6 +209,19 @@ def test_on_fill_of_an_exit_closes_the_trade_whole() -> None:
     ]
 
 
+def test_on_fill_times_each_trade_from_its_own_entry() -> None:
+    """The second trade opened when its own first fill came."""
+    floor = Floor().long()
+    floor.fill(Side.SELL, 1_010, nth=2, reason=ExitReason.TARGET)
+    floor.approve(Action.SELL, ref="r2")
+    floor.router.release()
+    floor.fill(Side.SELL, 999, order_ref="r2", ts_ns=NOW_NS + 5 * MINUTE_NS)
+    floor.fill(Side.BUY, 990, order_ref="r2", nth=2, reason=ExitReason.TARGET, ts_ns=NOW_NS + 7 * MINUTE_NS)
+
+    _, trades = floor.router.drain_results()
+    assert [trade.opened_ns - NOW_NS for trade in trades] == [MINUTE_NS, 5 * MINUTE_NS]
+
+
 @pytest.mark.parametrize("reason", ExitReason)
 def test_on_fill_of_an_exit_starts_the_cooldown_after_stops_only(reason: ExitReason) -> None:
     """A stop at a loss, and a fill beyond the stop: nothing else."""

@@ -238,9 +238,9 @@ class TestLiveJournal:
         assert 8 <= len(numbers) <= 9
 
     def test_lines_after_a_lost_one_are_not_written(self, journal: LiveJournal, hanging: Path) -> None:
-        """The disk takes the first line, refuses the second, and would take the third: the chain ends at the first."""
+        """The disk takes the first line, refuses the second, and would take the others: the chain ends at the first."""
         (journal.path / file_name(NEXT_DAY)).symlink_to("/dev/full")
-        for day in (DAY, NEXT_DAY, "2023-03-17"):
+        for day in (DAY, NEXT_DAY, "2023-03-17", "2023-03-17"):
             journal.begin_file(day)
             journal.write(b"line\n")
         descriptor = os.open(hanging, os.O_RDONLY)
