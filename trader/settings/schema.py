@@ -68,7 +68,7 @@ class AdvisorSettings(_Section):
     recorded_from: Annotated[str | None, Field(min_length=1), ASIDE]
     triggers: TriggerSettings
     query_cooldown_bars: Annotated[int, Field(ge=0, le=1_000)]
-    deadline_ms: Annotated[int, Field(ge=1, le=60_000), ASIDE]
+    deadline_ms: Annotated[int, Field(ge=1, le=60_000)]
     assumed_latency_ms: Annotated[int, Field(ge=0, le=3_600_000)]
     cache_minutes: Annotated[int, Field(ge=0, le=1_440)]
     reuse_decay: Annotated[float, Field(gt=0, le=1)]
