@@ -3,7 +3,9 @@
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -34,12 +36,15 @@ def load_strategy(name: str, options: Mapping[str, Option]) -> tuple[Strategy, s
 
 def _load_module(name: str) -> ModuleType:
     target = f"strategies.{name}" if name in SHIPPED else name
+    msg = f"strategy {name!r} is not known; one of {', '.join(SHIPPED)}, a module's name or a file ending in .py"
+    if not all(part.isidentifier() for part in target.split(".")):
+        raise ConfigurationError(msg)
     try:
-        return importlib.import_module(target)
+        with _importing_from(Path.cwd()):
+            return importlib.import_module(target)
     except ModuleNotFoundError as error:
         if error.name is None or not target.startswith(error.name):
             raise
-        msg = f"strategy {name!r} is not known; one of {', '.join(SHIPPED)}, a module's name or a file ending in .py"
         raise ConfigurationError(msg) from error
 
 
@@ -47,17 +52,29 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         msg = f"strategy file {path} does not exist"
         raise ConfigurationError(msg)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"strategy_of_{path.stem}", path)
     if spec is None or spec.loader is None:
         msg = f"strategy file {path} cannot be loaded as Python"
         raise ConfigurationError(msg)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module  # where dataclasses and the like look up their own annotations
     try:
-        spec.loader.exec_module(module)
+        with _importing_from(path.resolve().parent):
+            spec.loader.exec_module(module)
     except SyntaxError as error:
         msg = f"strategy file {path}, line {error.lineno}: {error.msg}"
         raise ConfigurationError(msg) from error
     return module
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """A command's path has neither the user's folder nor that of his file, unlike that of `python file.py`."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _strategy_in(module: ModuleType, name: str) -> type:
