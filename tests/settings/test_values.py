@@ -159,6 +159,10 @@ def test_key_left_out_of_the_files_has_no_default(key: str) -> None:
     ("overrides", "expected"),
     [
         (["execution.qty=2"], "--set: execution: qty 2 is above max_position_qty 1"),
+        (
+            ["account.trailing_limit_usd=50000"],
+            "--set: account: trailing_limit_usd 50000 is not below start_balance_usd 50000",
+        ),
         (["fusion.override_low=0.95"], "--set: fusion: override_low 0.95 is above override_high 0.9"),
         (["advisor.backend=recorded"], "--set: advisor: backend: recorded needs recorded_from"),
         (["execution.windows.rth.start=15:30"], "--set: execution.windows.rth: start, end and flat_at must follow"),

@@ -176,6 +176,15 @@ class AccountSettings(_Section):
     daily_loss_flattens: Annotated[bool, LIMIT]
     on_exhausted: Literal["auto", "stop", "renew"]
 
+    @model_validator(mode="after")
+    def _limit_within_balance(self) -> Self:
+        if self.trailing_limit_cents >= self.start_balance_cents:
+            msg = (
+                f"trailing_limit_usd {self.trailing_limit_usd} is not below start_balance_usd {self.start_balance_usd}"
+            )
+            raise ValueError(msg)
+        return self
+
     @property
     def start_balance_cents(self) -> int:
         """What the account begins with."""
