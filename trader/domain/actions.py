@@ -22,7 +22,6 @@ ENTRIES = frozenset({Action.BUY, Action.SELL})
 # A mask is an int of six bits, bit i for Action(i). Plain ints: enum arithmetic costs ten times as much.
 HOLD_ONLY = 1 << Action.HOLD
 ENTRY_BITS = 1 << Action.BUY | 1 << Action.SELL
-MANAGE_BITS = 1 << Action.MOVE_TO_BE | 1 << Action.ENABLE_TRAIL | 1 << Action.DISABLE_TRAIL
 
 
 def actions_in(mask: int) -> tuple[Action, ...]:
