@@ -17,7 +17,6 @@ class Action(IntEnum):
 
 
 ACTIONS: tuple[Action, ...] = tuple(Action)
-ENTRIES = frozenset({Action.BUY, Action.SELL})
 
 # A mask is an int of six bits, bit i for Action(i). Plain ints: enum arithmetic costs ten times as much.
 HOLD_ONLY = 1 << Action.HOLD
