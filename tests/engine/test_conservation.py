@@ -51,6 +51,7 @@ class TradingMachine(RuleBasedStateMachine):
         self.drive.parts.router.connect(self.watch)
         self.account_no = 1
         self.last_close = 0
+        self.rests = (self.watch.side, self.watch.stop)
 
     @rule(
         gap=st.one_of(st.just(0), st.integers(-60, 60)),
@@ -63,20 +64,18 @@ class TradingMachine(RuleBasedStateMachine):
         """One bar: opens `gap` away, reaches `up` and `down` from there, closes somewhere between."""
         opened = self.drive.level + gap
         self.drive.strategy.pick = pick
-        self._take(
-            self.drive.bar(
-                open=opened,
-                high=opened + up // 4,
-                low=opened - down // 4,
-                close=opened - down // 4 + (up // 4 + down // 4) * share // 8,
-            )
+        self._drive(
+            open=opened,
+            high=opened + up // 4,
+            low=opened - down // 4,
+            close=opened - down // 4 + (up // 4 + down // 4) * share // 8,
         )
 
     @rule(spread=st.integers(40, 150), pick=st.integers(0, 5))
     def wide_bar(self, spread: int, pick: int) -> None:
         """A bar that may hold stop and target."""
         self.drive.strategy.pick = pick
-        self._take(self.drive.bar(high=self.drive.level + spread, low=self.drive.level - spread))
+        self._drive(high=self.drive.level + spread, low=self.drive.level - spread)
 
     @rule(up=st.booleans(), bars=st.integers(2, 12), pick=st.integers(0, 5))
     def trend(self, up: bool, bars: int, pick: int) -> None:
@@ -85,9 +84,7 @@ class TradingMachine(RuleBasedStateMachine):
             self.drive.strategy.pick = pick
             step = 8 if up else -8
             level = self.drive.level
-            self._take(
-                self.drive.bar(close=level + step, high=max(level, level + step) + 2, low=min(level, level + step) - 2)
-            )
+            self._drive(close=level + step, high=max(level, level + step) + 2, low=min(level, level + step) - 2)
 
     @rule(minutes=st.one_of(st.integers(1, 60), st.integers(1, 1_500)))
     def nobody_trades(self, minutes: int) -> None:
@@ -136,6 +133,10 @@ class TradingMachine(RuleBasedStateMachine):
         assert self.watch.stop == book.stop_ticks
         assert side * (self.drive.level + BASE - book.stop_ticks) > 0
 
+    def _drive(self, **shape: int) -> None:
+        self.rests = (self.watch.side, self.watch.stop)  # of the position that the bar meets: it may enter another
+        self._take(self.drive.bar(**shape))
+
     def _take(self, record: Canonical) -> None:
         if self.drive.now_ns > self.drive.session.close_ns - MINUTE_NS:
             self.drive.next_session()
@@ -160,8 +161,9 @@ class TradingMachine(RuleBasedStateMachine):
 
     def _check_break_even(self, fill: FillRecord) -> None:
         """Stopped where break-even was laid, in however many portions it was entered, a trade does not lose."""
-        if fill.reason == "break_even" and self.watch.stop is not None:
-            gap_ticks = self.watch.side * (self.watch.stop - NQ.to_ticks(fill.price)) - SLIPPAGE
+        side, stop = self.rests
+        if fill.reason == "break_even" and stop is not None:
+            gap_ticks = side * (stop - NQ.to_ticks(fill.price)) - SLIPPAGE
             assert gap_ticks > 0 or (fill.pnl or 0.0) >= 0
 
     def _check_money(self, record: Canonical) -> None:
