@@ -110,6 +110,18 @@ def test_view_of_an_open_position_splits_balance_and_unrealized() -> None:
     assert (view.adverse_cents, view.peak_cents) == (4_999_775 - 5_000, 5_009_775)
 
 
+def test_view_of_a_flat_book_keeps_nothing_of_the_trade() -> None:
+    """Levels, excursions, risk and age are the open position's."""
+    book = a_long()
+    k.mark(book.row, book.terms, 1_020, 990, 1_012)
+    book.apply(a_fill(Side.SELL, 1_010))
+    view = book.view()
+
+    assert (view.entry_ticks, view.stop_ticks, view.target_ticks, view.trailing) == (0, 0, 0, False)
+    assert (view.mae_ticks, view.mfe_ticks, view.bars_held, view.initial_risk_cents) == (0, 0, 0, 0)
+    assert view.balance_cents == view.equity_cents == 5_000_000 + 4_550
+
+
 @pytest.mark.parametrize("side", Side)
 def test_move_to_break_even_pays_the_costs(side: Side) -> None:
     """Stopped there, slipped by a tick, the trade nets fifty cents on either side."""

@@ -133,9 +133,9 @@ class TradingMachine(RuleBasedStateMachine):
         assert self.watch.stop == book.stop_ticks
         assert side * (self.drive.level + BASE - book.stop_ticks) > 0
 
-    def _drive(self, **shape: int) -> None:
+    def _drive(self, *, high: int, low: int, close: int | None = None, open: int | None = None) -> None:
         self.rests = (self.watch.side, self.watch.stop)  # of the position that the bar meets: it may enter another
-        self._take(self.drive.bar(**shape))
+        self._take(self.drive.bar(open=open, high=high, low=low, close=close))
 
     def _take(self, record: Canonical) -> None:
         if self.drive.now_ns > self.drive.session.close_ns - MINUTE_NS:

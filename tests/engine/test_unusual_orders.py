@@ -1,5 +1,6 @@
 """Entries that are rejected, filled in portions, or overtaken by the stop, the clock or the session's end."""
 
+import pytest
 from line_builders import Drive, kinds
 
 from trader.adapters.paper_broker import Faults
@@ -62,6 +63,21 @@ def test_engine_portions_end_as_one_trade_with_six_sides() -> None:
     assert (fill.qty, fill.commission, fill.reason) == (3, 6.75, "stop")
     assert fill.pnl == -(lost_ticks * 5 + 6 * 2.25)
     assert drive.report().result.commissions_usd == 13.5
+
+
+@pytest.mark.parametrize(("entry", "side"), [(Action.BUY, 1), (Action.SELL, -1)], ids=["long", "short"])
+def test_engine_break_even_of_two_prices_does_not_lose(entry: Action, side: int) -> None:
+    """Filled at 1 and at 2, on average between two ticks: stopped at break-even both together net at least nothing."""
+    sizes = ("execution.qty=2", "execution.max_position_qty=2")
+    drive = Drive(*sizes, faults=Faults(entry_portions={1: (1, 1)})).warm("10:00")
+    drive.bar(entry)
+    drive.bar()
+    drive.bar(open=side)
+    drive.bar(Action.MOVE_TO_BE, close=15 * side)
+
+    (fill,) = drive.stop_out().fills
+
+    assert (fill.reason, fill.qty, fill.pnl) == ("break_even", 2, 6.0)
 
 
 def test_engine_stop_before_the_rest_is_filled_closes_what_there_is() -> None:
