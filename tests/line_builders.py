@@ -121,6 +121,7 @@ class MemoryJournal:
         self.is_healthy = True
         self.files: dict[str, list[bytes]] = {}
         self.head = ""
+        self.is_discarded = False
         self._lines: list[bytes] = []
 
     @property
@@ -143,6 +144,7 @@ class MemoryJournal:
     def discard(self) -> None:
         """Drop everything."""
         self.files.clear()
+        self.is_discarded = True
 
 
 class Drive:
@@ -345,7 +347,14 @@ class Drive:
         return [(event.kind, event.from_bar, str(event.detail["rules"])) for event in self.event_records()]
 
     def event_records(self) -> list[EventRecord]:
-        """Every event so far, whole."""
+        """Every event so far but those of the switches, whole."""
+        return [event for event in self._events() if event.kind != "trading"]
+
+    def switched(self) -> list[tuple[int, str]]:
+        """What the switches allowed: the bar from which it counts, and the state."""
+        return [(event.from_bar, str(event.detail["state"])) for event in self._events() if event.kind == "trading"]
+
+    def _events(self) -> list[EventRecord]:
         lines = [line for line in self.journal.lines if line.startswith(b'{"e":')]
         return [msgspec.json.decode(msgspec.json.decode(line, type=Line).e, type=EventRecord) for line in lines]
 

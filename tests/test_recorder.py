@@ -218,8 +218,8 @@ def test_first_and_later_files_begin_as_they_should() -> None:
         "previous_file": "decisions-2023-03-15.jsonl",
         "head": head,
     }
-    assert (end.bars, end.lines, len(drive.journal.lines)) == (2, 5, 5)
-    assert end == EndRecord(bars=2, lines=5, fills=(), account=drive.records()[-1].account)
+    assert (end.bars, end.lines, len(drive.journal.lines)) == (2, 6, 6)
+    assert end == EndRecord(bars=2, lines=6, fills=(), account=drive.records()[-1].account)
 
 
 def test_run_without_a_bar_leaves_no_log() -> None:
@@ -227,7 +227,7 @@ def test_run_without_a_bar_leaves_no_log() -> None:
     drive = Drive()
     drive.engine.finish(at_end_of_feed=True)
 
-    assert drive.journal.files == {}
+    assert (drive.journal.files, drive.journal.is_discarded) == ({}, True)
 
 
 def test_every_number_keeps_what_the_log_promises(tmp_path: Path) -> None:

@@ -115,13 +115,14 @@ def assemble(
     logbook, path = _logbook(settings, market, start, ids, log)
     tally = Tally(market)
     limits = assembly.risk_limits(settings)
+    pipeline = Pipeline(market, book, strategy, name, gate, full=full)
     engine = Engine(
         Parts(
             calendar=calendar,
             window=assembly.window(settings),
             instrument=market,
             book=book,
-            pipeline=Pipeline(market, book, strategy, name, gate, full=full),
+            pipeline=pipeline,
             advisor=advisor,
             fusion=assembly.fusion_rules(settings),
             counters=Counters(limits),
@@ -133,6 +134,8 @@ def assemble(
             renews_account=_renews(settings, log),
         )
     )
+    if log is not None and log.live is not None:
+        pipeline.on_strategy_error = engine.protect_only
     return Run(engine=engine, tally=tally, advisor=advisor, start=start, bundle=bundle, log_path=path)
 
 

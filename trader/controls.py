@@ -7,12 +7,15 @@ from trader.risk.rules import RULE_BITS
 class Controls:
     """Trading starts disabled: `is_reconciled` is False until somebody has compared book and broker.
 
-    `entries_allowed` and `standing` (bits of the rules in force) follow from the switches.
+    `entries_allowed`, `standing` (bits of the rules in force) and `state` (what a log says of it) follow from the
+    switches.
     """
 
     def __init__(self) -> None:
         self.is_stopping = False
         self._is_paused = False
+        self._protects_because = ""
+        self.state = ""
         self._raised = {Rule.NOT_RECONCILED}
         self.standing = 0
         self.entries_allowed = False
@@ -44,6 +47,11 @@ class Controls:
         self._is_paused = False
         self._derive()
 
+    def protect_only(self, why: str) -> None:
+        """Something is broken: stops are managed, nothing is entered, until somebody starts again."""
+        self._protects_because = why
+        self._derive()
+
     def _set(self, rule: Rule, *, on: bool) -> None:
         if on:
             self._raised.add(rule)
@@ -53,4 +61,10 @@ class Controls:
 
     def _derive(self) -> None:
         self.standing = sum(RULE_BITS[rule] for rule in self._raised)
-        self.entries_allowed = not (self._raised or self._is_paused)
+        reasons = [rule.value for rule in Rule if rule in self._raised]
+        if self._is_paused:
+            reasons.append("paused")
+        if self._protects_because:
+            reasons.append(f"protect_only: {self._protects_because}")
+        self.entries_allowed = not reasons
+        self.state = "; ".join(reasons) or "enabled"

@@ -3,6 +3,8 @@
 Live, paper and backtest run this class; they differ in the feed, the broker and the journal that they hand it.
 """
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from trader.advisor.question import Answer
@@ -16,7 +18,7 @@ from trader.domain.decisions import Advice, Decision, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import ExitReason
 from trader.domain.sessions import Calendar, Session
-from trader.errors import InvariantError
+from trader.errors import InvariantError, StrategyError
 from trader.fusion import FusionRules, fuse
 from trader.logbook import Logbook, SilentLogbook
 from trader.pipeline import Look, Pipeline
@@ -67,7 +69,9 @@ class Engine:
         self._last_close_ns = 0
         self._idle: dict[int, Outcome] = {}
         self._limits = 0  # the limits in force, as last logged
+        self._controls = ""  # the switches, as last logged
         self._is_exhausted = False
+        self.on_trouble: Callable[[str], None] | None = None
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
 
@@ -136,6 +140,12 @@ class Engine:
         """A replay that failed leaves no log."""
         self._parts.logbook.discard()
 
+    def protect_only(self, error: StrategyError) -> None:
+        """The strategy has failed: stops are managed, nothing is entered, and somebody is told."""
+        self.controls.protect_only(str(error))
+        if self.on_trouble is not None:
+            self.on_trouble(str(error))
+
     def finish(self, *, at_end_of_feed: bool) -> None:
         """Close the log. At the end of a feed an open position is booked as the market's close would book it."""
         parts = self._parts
@@ -168,6 +178,9 @@ class Engine:
         if not in_window:
             standing |= _OUTSIDE_WINDOW
         active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
+        if self.controls.state is not self._controls:
+            self._controls = self.controls.state
+            parts.logbook.event(EventKind.TRADING, self.bars, {"state": self._controls})
         limits = active & LIMIT_BITS
         if limits != self._limits:
             self._note_limits(limits)
@@ -219,10 +232,11 @@ class Engine:
             self._enter_contract(bar)
         router = self._parts.router
         router.pass_time(ts_ns)
-        if router.entry_working and any(last_ns <= halt[0] < ts_ns for halt in session.halts):
-            router.cancel_entry()
+        is_late = ts_ns >= self._plan.entry_end_ns or any(last_ns <= halt[0] < ts_ns for halt in session.halts)
         if ts_ns >= self._plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
+        elif is_late:
+            router.cancel_entry()
         router.release()
         return session
 

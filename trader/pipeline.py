@@ -1,5 +1,8 @@
 """From a closed bar to a look: features, mask, proposal, perhaps a question. No I/O, no clock, no await."""
 
+from collections.abc import Callable
+from typing import NoReturn
+
 from msgspec import Struct
 
 from trader.advisor.gate import TRIGGER_SETS, Gate
@@ -19,6 +22,9 @@ from trader.ports import Strategy
 
 NS_PER_MINUTE = 60_000_000_000
 _NUMBERS = (float, int)  # the exact types: a record cannot hold numpy's
+
+
+HOLD = Proposal(Action.HOLD, 1.0)
 
 
 class Look(Struct, frozen=True, gc=False):
@@ -42,7 +48,11 @@ class Look(Struct, frozen=True, gc=False):
 
 
 class Pipeline:
-    """The market's state, the strategy and the gate of one run."""
+    """The market's state, the strategy and the gate of one run.
+
+    With `on_strategy_error` set (live) a strategy that fails is told of there and HOLDs from then on; without, its
+    error ends the run.
+    """
 
     def __init__(
         self, instrument: Instrument, book: Book, strategy: Strategy, strategy_name: str, gate: Gate, *, full: bool
@@ -60,6 +70,7 @@ class Pipeline:
         self._shown = self._obs.view()  # the next bar's window is moved on from this one's: nobody else may write it
         self._shown.flags.writeable = False
         self._reading = line.new_reading()
+        self.on_strategy_error: Callable[[StrategyError], None] | None = None
         self._seq = -1
         self._sound: Proposal | None = None  # the last proposal that was looked at: most strategies repeat theirs
 
@@ -120,12 +131,7 @@ class Pipeline:
         )
         reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
         outlook = Outlook(bar, session, self._shown, reading, mask, ready, account)
-        proposal = self._propose(outlook)
-        if proposal is not self._sound:
-            self._check(proposal, seq)
-        if not mask >> proposal.action & 1:
-            msg = f"strategy {self._strategy_name!r} proposed {proposal.action.name} at bar {seq}, outside the mask"
-            raise StrategyError(msg)
+        proposal = self._proposal(outlook, seq)
         asked = self._gate.decide(seq, mask, proposal, account, ready=ready, halted=halted)
         forced = mask & (mask - 1) == 0
         trailed = bits & TRAILED != 0
@@ -145,6 +151,29 @@ class Pipeline:
         """The mask, computed again from the book as it is now."""
         return int(k.valid_actions(self._row, self._terms, close_ticks, self.atr_ticks, ready and entries_open))
 
+    def _proposal(self, outlook: Outlook, seq: int) -> Proposal:
+        try:
+            proposal = self._propose(outlook)
+            if proposal is not self._sound:
+                self._check(proposal, seq)
+            if not outlook.mask >> proposal.action & 1:
+                self._refuse_masked(proposal.action, seq)
+        except Exception as error:  # a strategy is anybody's code, and a position must outlive its faults
+            named = error if isinstance(error, StrategyError) else self._error(seq, f"failed: {error!r}")
+            if self.on_strategy_error is None:
+                raise named from error
+            self._propose = _hold
+            self.on_strategy_error(named)
+            return HOLD
+        return proposal
+
+    def _refuse_masked(self, action: Action, seq: int) -> NoReturn:
+        msg = f"strategy {self._strategy_name!r} proposed {action.name} at bar {seq}, outside the mask"
+        raise StrategyError(msg)
+
+    def _error(self, seq: int, fault: str) -> StrategyError:
+        return StrategyError(f"strategy {self._strategy_name!r} at bar {seq} {fault}")
+
     def _check(self, proposal: object, seq: int) -> None:
         """A strategy is anybody's code: past here a proposal is what its type says."""
         if type(proposal) is not Proposal:
@@ -158,5 +187,9 @@ class Pipeline:
         else:
             self._sound = proposal
             return
-        msg = f"strategy {self._strategy_name!r} at bar {seq} {fault}"
-        raise StrategyError(msg)
+        raise self._error(seq, fault)
+
+
+def _hold(outlook: Outlook) -> Proposal:
+    del outlook
+    return HOLD

@@ -195,6 +195,7 @@ class Canonical(Struct, frozen=True, kw_only=True):
 class EventKind(StrEnum):
     """What happens besides bars."""
 
+    TRADING = "trading"
     LIMIT_HIT = "limit_hit"
     VETO_RESET = "veto_reset"
     ACCOUNT_RENEWED = "account_renewed"

@@ -92,14 +92,22 @@ def test_replay_of_other_settings_is_another_run(log: Path, tmp_path: Path) -> N
     assert other.name != log.name
 
 
-def test_recorded_advice_replays_to_the_same_records(log: Path, tmp_path: Path) -> None:
-    """Answers out of the log instead of the rules: every `c` is the same but for who is named as advisor."""
-    advice = ("advisor.backend=recorded", f"advisor.recorded_from={log}")
-    replayed = records_in(write_log(tmp_path, two_weeks(), *advice))
+@pytest.mark.parametrize("latency_ms", [0, 1_000_000])
+def test_recorded_advice_replays_to_the_same_records(tmp_path: Path, latency_ms: int) -> None:
+    """Answers out of the log instead of the rules: every `c` is the same but for who is named as advisor.
+
+    With a latency of more than a bar the answers are late: visible at a later bar, or stale.
+    """
+    latency = f"advisor.assumed_latency_ms={latency_ms}"
+    first = write_log(tmp_path / "first", two_weeks(), latency)
+    advice = ("advisor.backend=recorded", f"advisor.recorded_from={first}")
+    replayed = records_in(write_log(tmp_path / "second", two_weeks(), latency, *advice))
 
     named = [replace(record, ids=replace(record.ids, advisor="rules")) for record in replayed]
-    assert replayed[0].ids.advisor == f"recorded:{log.name}"
-    assert named == records_in(log)
+    statuses = {record.llm.status for record in replayed if record.llm is not None}
+    assert statuses >= ({"late", "used", "stale"} if latency_ms else {"used"})
+    assert replayed[0].ids.advisor == f"recorded:{first.name}"
+    assert named == records_in(first)
 
 
 def test_replay_without_advice_decides_otherwise(log: Path, tmp_path: Path) -> None:

@@ -69,6 +69,17 @@ def test_engine_streak_veto_clears_its_own_counter_only() -> None:
     assert (blocked.risk.vetoes, blocked.account.streak) == (("consecutive_losses",), 6)
 
 
+def test_engine_win_rate_veto_clears_its_own_counter_only() -> None:
+    """After its end a window of ten new trades is needed; the account still shows the old rate."""
+    drive = three_wins_of_ten()
+    drive.next_session().skip_to("09:35")
+    drive.lose()
+
+    record = drive.bar(Action.BUY)
+
+    assert (record.risk.verdict, record.account.win_rate) == ("approved", 0.3)
+
+
 def test_engine_scratch_neither_lengthens_nor_ends_a_streak() -> None:
     """Two losses, a trade of exactly 0.00 $ after costs, a loss: three in a row."""
     drive = Drive(SCRATCHES).warm()

@@ -199,4 +199,7 @@ def _swap(part: Path, final: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path}: the decision log cannot be written ({error.strerror}); choose another --log-dir")
+    return InputError(
+        f"{path}: the decision log cannot be written ({error.strerror}); choose another --log-dir, or wait for another "
+        "run of the same inputs that is writing there"
+    )

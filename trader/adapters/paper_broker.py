@@ -82,7 +82,7 @@ class PaperBroker:
             elif self._entry is not None:
                 self._fill_entry(self._entry, open_, bar.ts_open_ns)
             if self._qty:
-                self._match_range(open_, round(bar.high * scale), round(bar.low * scale), bar.ts_close_ns)
+                self._match_range(bar, open_, round(bar.high * scale), round(bar.low * scale))
         self._last = bar
 
     def on_session_end(self) -> None:
@@ -143,7 +143,7 @@ class PaperBroker:
         if beyond:
             self._exit_at_market(open_, self._slippage, ExitReason.ENTRY_BEYOND_STOP, ts_ns)
 
-    def _match_range(self, open_: int, high: int, low: int, ts_ns: int) -> None:
+    def _match_range(self, bar: Bar, open_: int, high: int, low: int) -> None:
         side = 1 if self._qty > 0 else -1
         outcome, price, optimistic = matching.exit_in_bar(
             side, open_, high, low, self._stop, self._target, self._slippage, self._through
@@ -151,6 +151,10 @@ class PaperBroker:
         if outcome == matching.NO_EXIT:
             return
         reason = ExitReason.TARGET if outcome == matching.TARGET else self._stop_reason
+        is_gap = outcome != matching.AMBIGUOUS and matching.opens_beyond(
+            side, open_, self._stop, self._target, self._through
+        )
+        ts_ns = bar.ts_open_ns if is_gap else bar.ts_close_ns
         self._exit(price, reason, ts_ns, optimistic if outcome == matching.AMBIGUOUS else None)
 
     def _exit_at_market(self, open_: int, slippage: int, reason: ExitReason, ts_ns: int) -> None:

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
+from types import FrameType
 
 import structlog
 from msgspec import Struct
@@ -62,7 +63,11 @@ class StoppableFeed:
             try:
                 async with asyncio.timeout(None) as self._wait:
                     chunk = await anext(source)
-            except (StopAsyncIteration, TimeoutError):
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if not self._is_stopping:
+                    raise
                 return
             finally:
                 self._wait = None
@@ -78,6 +83,7 @@ class StoppableFeed:
 def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wiring) -> None:
     """Run until the feed ends or a signal asks for the end; exit 0 either way."""
     _configure_logging()
+    signal.signal(signal.SIGTERM, _leave)  # until the loop takes over: nothing is open yet
     speed = _checked(wiring)
     settings = settings_from(files, short)
     source = open_source(bars, instrument(settings.market), Calendar.load())
@@ -108,6 +114,7 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, drain, each)
+    made.engine.on_trouble = lambda why: log.error("protect_only", why=why, effect="stops are managed, no entries")
     made.engine.controls.reconciled()
     log.info("started", run_id=stamp.run_id, mode=stamp.mode, strategy=made.start.strategy, log=str(made.log_path))
     try:
@@ -117,6 +124,11 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(each)
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise SystemExit(0)
 
 
 def _checked(wiring: Wiring) -> float | None:

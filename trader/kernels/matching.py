@@ -22,6 +22,12 @@ def is_beyond(side: int, fill: int, stop: int, target: int) -> bool:
 
 
 @njit(cache=True)
+def opens_beyond(side: int, open_: int, stop: int, target: int, target_through: int) -> bool:
+    """Whether a bar opens at or through the stop, or through the target, of a position of `side`."""
+    return side * open_ <= side * stop or side * open_ >= side * target + target_through
+
+
+@njit(cache=True)
 def exit_in_bar(
     side: int, open_: int, high: int, low: int, stop: int, target: int, slippage: int, target_through: int
 ) -> tuple[int, int, int]:
@@ -36,11 +42,11 @@ def exit_in_bar(
     favourable = high if side > 0 else -low
     stop_level = side * stop
     target_level = side * target
-    if at_open <= stop_level:
+    if opens_beyond(side, open_, stop, target, target_through):
+        if at_open > stop_level:
+            return TARGET, open_, open_
         price = side * (at_open - slippage)
         return STOP, price, price
-    if at_open >= target_level + target_through:
-        return TARGET, open_, open_
     stopped = adverse <= stop_level
     reached = favourable >= target_level + target_through
     stop_price = side * (stop_level - slippage)
