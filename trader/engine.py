@@ -14,7 +14,7 @@ from trader.clock_text import utc_text
 from trader.controls import Controls
 from trader.domain.actions import Action
 from trader.domain.bars import Bar
-from trader.domain.decisions import Advice, Decision, Rule
+from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import ExitReason
 from trader.domain.sessions import Calendar, Session
@@ -70,6 +70,8 @@ class Engine:
         self._idle: dict[int, Outcome] = {}
         self._limits = 0  # the limits in force, as last logged
         self._controls = ""  # the switches, as last logged
+        self._unadvised: Proposal | None = None
+        self._unchanged = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
         self._is_exhausted = False
         self.on_trouble: Callable[[str], None] | None = None
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
@@ -111,7 +113,12 @@ class Engine:
         else:
             answer = await parts.advisor.answer(look.question)
         advice = None if answer is None else self._note_answer(look, answer)
-        decision = fuse(look.proposal, advice, look.outlook.mask, parts.fusion)
+        if advice is None and look.proposal is self._unadvised:
+            decision = self._unchanged  # the same proposal, and nobody to object
+        else:
+            decision = fuse(look.proposal, advice, look.outlook.mask, parts.fusion)
+            if advice is None:
+                self._unadvised, self._unchanged = look.proposal, decision
         outcome = self._review(look, decision, in_window=in_window)
         parts.logbook.bar(look, answer, decision, outcome, router)
         router.release()

@@ -15,7 +15,7 @@ from trader.chain import Chain
 from trader.clock_text import SessionClock
 from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
-from trader.domain.decisions import Decision, Proposal, Rule
+from trader.domain.decisions import Decision, NotAsked, Proposal, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Order
 from trader.domain.sessions import Session
@@ -79,6 +79,8 @@ class Recorder:
         self._account = b""
         self._limits = LimitsRecord(to_threshold=0.0, to_daily_limit=0.0, trades_in_session=0)
         self._outcome: Outcome | None = None
+        self._not_asked: NotAsked | None = None
+        self._tail = b""
         self._risk = b""
         self._session: Session | None = None
         self._clock = SessionClock(0, 0, 0)
@@ -122,20 +124,45 @@ class Recorder:
     ) -> bytes:
         """The record of one bar."""
         outlook = look.outlook
+        is_as_before = (
+            look.not_asked is self._not_asked
+            and outlook.account is self._view
+            and look.proposal is self._proposal
+            and outlook.mask == self._mask
+            and decision is self._decision
+            and outcome is self._outcome
+            and answer is None
+            and not orders
+            and not fills
+        )
+        if not is_as_before:
+            self._tail = self._new_tail(look, answer, decision, outcome, orders, fills)
+            # What was asked, answered, ordered or filled is of this bar alone.
+            self._not_asked = None if answer is not None or orders or fills else look.not_asked
+        head = b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq)
+        payload = head + self._bar(look) + b',"features":' + _features(look) + self._tail
+        return self.chain.seal(b"c", payload, self._stamp())
+
+    def _new_tail(
+        self,
+        look: Look,
+        answer: Answer | None,
+        decision: Decision,
+        outcome: Outcome,
+        orders: list[Order],
+        fills: list[BookedFill],
+    ) -> bytes:
+        outlook = look.outlook
         if outlook.account is not self._view:
             self._remember(outlook.account)
         if look.proposal is not self._proposal or outlook.mask != self._mask:
             self._remember_proposal(look)
-        if decision is not self._decision and decision != self._decision:
+        if decision is not self._decision:
             self._remember_decision(decision)
         if outcome is not self._outcome:
             self._remember_outcome(outcome)
-        payload = b"".join(
+        return b"".join(
             (
-                b'{"v":%d,"seq":%d,"bar":' % (LOG_VERSION, look.seq),
-                self._bar(look),
-                b',"features":',
-                _features(look),
                 b',"rl":',
                 self._rl,
                 b',"query":',
@@ -157,7 +184,6 @@ class Recorder:
                 b"}",
             )
         )
-        return self.chain.seal(b"c", payload, self._stamp())
 
     def _remember(self, view: AccountView) -> None:
         self._view = view
