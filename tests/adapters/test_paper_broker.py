@@ -136,6 +136,14 @@ def test_exit_is_the_next_fill_of_the_same_order() -> None:
     ]
 
 
+@pytest.mark.parametrize(("opens", "reason"), [(960, ExitReason.STOP), (1_095, ExitReason.TARGET)])
+def test_exit_through_a_gap_happened_at_the_open(opens: int, reason: ExitReason) -> None:
+    """What is known at the open is stamped with it; inside a bar only the close is certain."""
+    (fill,) = a_long().bar(opens, opens + 5, opens - 5, opens)
+
+    assert (fill.reason, fill.ts_ns) == (reason, MINUTE_NS)
+
+
 def test_next_entry_counts_its_fills_anew() -> None:
     """`nth` is counted by order."""
     desk = a_long()
