@@ -9,24 +9,30 @@ from trader import kernel_cache
 
 
 def test_use_fresh_cache_names_a_folder_after_the_sources(tmp_path, monkeypatch):
-    """A changed kernel source means another folder, and the old one goes."""
+    """A changed kernel source means another folder; the old one goes, but from a folder that is shared."""
     kernels = tmp_path / "kernels"
     kernels.mkdir()
     (kernels / "a.py").write_text("x = 1\n")
     monkeypatch.setattr(kernel_cache, "KERNELS", kernels)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     kernel_cache.use_fresh_cache()
     first = Path(os.environ["NUMBA_CACHE_DIR"])
     first.mkdir(parents=True)
+    shared = tmp_path / "shared" / first.name
+    shared.mkdir(parents=True)
 
     (kernels / "a.py").write_text("x = 2\n")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
     kernel_cache.use_fresh_cache()
     second = Path(os.environ["NUMBA_CACHE_DIR"])
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(shared.parent))
+    kernel_cache.use_fresh_cache()
 
-    assert second.parent == first.parent == tmp_path / "cache"
+    assert second.parent == first.parent == kernels / "__pycache__"
     assert second != first
     assert not first.exists()
+    assert Path(os.environ["NUMBA_CACHE_DIR"]) == shared.parent / second.name
+    assert shared.exists()
 
 
 def test_warm_kernels_leaves_nothing_to_compile_to_a_later_bar():

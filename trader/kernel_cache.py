@@ -15,10 +15,10 @@ PREFIX = "kernels-"
 
 
 def use_fresh_cache() -> None:
-    """Point numba at the folder of these very kernels; folders of other versions beside it are removed.
+    """Point numba at the folder of these very kernels.
 
-    Under NUMBA_CACHE_DIR where that is set (a service's cache folder), else beside the kernels, else, where those
-    cannot be written, in the user's own cache.
+    Under NUMBA_CACHE_DIR where that is set (a service's cache folder, which other versions may be using), else beside
+    the kernels, else, where those cannot be written, in the user's own cache; there other versions' folders go.
     """
     given = os.environ.get(VARIABLE)
     if given is not None and Path(given).name.startswith(PREFIX):
@@ -27,7 +27,7 @@ def use_fresh_cache() -> None:
     if given is None and not os.access(root if root.exists() else KERNELS, os.W_OK):
         root = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "nq-trader"
     folder = root / f"{PREFIX}{_sources_hash()}"
-    if not folder.exists():
+    if given is None and not folder.exists():
         for old in root.glob(f"{PREFIX}*"):
             shutil.rmtree(old, ignore_errors=True)
     os.environ[VARIABLE] = str(folder)

@@ -101,11 +101,11 @@ def test_bundle_for_other_bars_is_refused_unless_the_mismatch_is_allowed(tmp_pat
     """Another period or missing volume is refused with the remedy; allowed, both are listed for the reports."""
     path = a_bundle(tmp_path / "model", needs_volume=True)
     message = refusal(path, bar_minutes=5, has_volume=False)
-    assert "bars of 1 minutes, these have 5" in message
+    assert "1-minute bars, these are 5-minute bars" in message
     assert "--allow-mismatch" in message
     bundle = load(path, bar_minutes=5, has_volume=False, allow_mismatch=True)
     assert bundle.mismatches == (
-        "the model was trained on bars of 1 minutes, these have 5",
+        "the model was trained on 1-minute bars, these are 5-minute bars",
         "the model needs volume, these bars have none",
     )
 

@@ -68,10 +68,8 @@ def test_embedded_normaliser_is_of_observations_and_stays_as_it_was(tmp_path):
     assert not normalised.training
 
 
-def test_embedded_bundle_if_it_is_there_loads_and_is_synthetic():
+def test_embedded_bundle_loads_and_is_synthetic():
     """What is shipped passes every check on this machine."""
-    if not EMBEDDED.exists():
-        pytest.skip("no embedded bundle yet: `make bundle` makes it")
     bundle = load_bundle(
         EMBEDDED, schema_hash=schema_hash(), calendar_sha256=Calendar.load().sha256, bar_minutes=1, has_volume=True
     )

@@ -184,7 +184,9 @@ def golden_fault(network: Network, golden: Golden) -> str:
 def _mismatches(manifest: Manifest, bar_minutes: int | None, has_volume: bool | None) -> tuple[str, ...]:  # noqa: FBT001 - a fact
     found = []
     if bar_minutes is not None and manifest.bar_minutes != bar_minutes:
-        found.append(f"the model was trained on bars of {manifest.bar_minutes} minutes, these have {bar_minutes}")
+        found.append(
+            f"the model was trained on {manifest.bar_minutes}-minute bars, these are {bar_minutes}-minute bars"
+        )
     if has_volume is False and manifest.needs_volume:
         found.append("the model needs volume, these bars have none")
     return tuple(found)
