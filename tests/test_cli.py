@@ -257,3 +257,48 @@ def test_docs_picture_shows_what_the_demo_prints():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+REAL_FILES = [
+    ("firstrate_2023/NQ_1min_sample.csv", (), 14_714),
+    ("continuous_2019_5m/NQ.csv", ("--rolls", str(ROOT / "tests/data/rolls_2019.csv"), "--allow-mismatch"), 70_002),
+]
+
+
+@pytest.mark.parametrize(("file", "options", "bars"), REAL_FILES, ids=["firstrate", "2019"])
+def test_backtest_real_file_goes_from_first_to_last_bar_twice_the_same(shared_data, tmp_path, file, options, bars):
+    """One line a bar; another hash seed changes no byte; the log proves itself."""
+    runs = []
+    for seed in ("1", "2"):
+        command = ("backtest", "--bars", str(shared_data / file), *options, "--log-dir", str(tmp_path / seed), "--json")
+        done = trader(*command, PYTHONHASHSEED=seed)
+        assert (done.returncode, done.stderr) == (0, "")
+        runs.append(Path(json.loads(done.stdout)["log"]))
+
+    first, second = runs
+    assert len(canonical(first)) == bars
+    assert {path.name: path.read_bytes() for path in first.iterdir()} == {
+        path.name: path.read_bytes() for path in second.iterdir()
+    }
+    assert trader("verify", str(first)).returncode == 0
+
+
+def test_backtest_with_the_embedded_model_imports_no_training_and_no_vendor_library():
+    """The command a user runs, model included, needs neither torch nor a broker's client."""
+    script = textwrap.dedent(
+        """
+        import sys
+        from trader.cli import main
+        sys.argv = ["trader", "backtest", "--bars", "sample", "--to", "2019-11-25", "--no-log", "--json"]
+        try:
+            main()
+        except SystemExit as end:
+            assert not end.code, end.code
+        foreign = ("torch", "transformers", "stable_baselines3", "sb3_contrib", "gymnasium", "ib_insync", "ib_async")
+        sys.exit(",".join(name for name in foreign if name in sys.modules) or None)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["run"]["model"] == "embedded"
