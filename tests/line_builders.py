@@ -347,8 +347,14 @@ class Drive:
         return [(event.kind, event.from_bar, str(event.detail["rules"])) for event in self.event_records()]
 
     def event_records(self) -> list[EventRecord]:
-        """Every event so far but those of the switches, whole."""
-        return [event for event in self._events() if event.kind != "trading"]
+        """Every event so far but those of the switches and of orders that ended unfilled, whole."""
+        return [event for event in self._events() if event.kind not in {"trading", "order_unfilled"}]
+
+    def unfilled(self) -> list[tuple[int, str]]:
+        """The orders that ended unfilled: the bar from which it counts, and how."""
+        return [
+            (event.from_bar, str(event.detail["outcome"])) for event in self._events() if event.kind == "order_unfilled"
+        ]
 
     def switched(self) -> list[tuple[int, str]]:
         """What the switches allowed: the bar from which it counts, and the state."""

@@ -48,6 +48,7 @@ class Logbook:
         fills: list[BookedFill] = []
         if router.has_news:
             orders, fills, refused = router.drain()
+            self._tell_unfilled(router, look.seq)
             for order in refused:
                 detail = {"order": order.order.order_ref, "why": order.why.value}
                 self.event(EventKind.ORDER_REFUSED, look.seq, detail)
@@ -63,8 +64,13 @@ class Logbook:
             self._journal.discard()
             return
         _, fills, _ = router.drain()
+        self._tell_unfilled(router, bars)
         self._journal.write(self._recorder.end(bars, fills, book.view()))
         self._journal.close(self._recorder.chain.head, self._recorder.chain.lines)
+
+    def _tell_unfilled(self, router: Router, from_bar: int) -> None:
+        for order_ref, outcome in router.drain_unfilled():
+            self.event(EventKind.ORDER_UNFILLED, from_bar, {"order": order_ref, "outcome": outcome.value})
 
     def discard(self) -> None:
         """Give up: a replay that failed leaves no log."""
@@ -85,6 +91,7 @@ class SilentLogbook:
         del look, answer, decision, outcome
         if router.has_news:
             router.drain()
+            router.drain_unfilled()
 
     def event(self, kind: EventKind, from_bar: int, detail: Mapping[str, str | int]) -> None:
         """Nothing is written."""

@@ -201,6 +201,7 @@ class EventKind(StrEnum):
     ACCOUNT_RENEWED = "account_renewed"
     ACCOUNT_EXHAUSTED = "account_exhausted"
     ORDER_REFUSED = "order_refused"
+    ORDER_UNFILLED = "order_unfilled"
 
 
 class EventRecord(Struct, frozen=True, kw_only=True):

@@ -65,6 +65,7 @@ class Router:
         self.trades: list[ClosedTrade] = []
         self.executions: list[Fill] = []
         self.refused: list[RefusedOrder] = []
+        self.unfilled: list[tuple[str, Unfilled]] = []
 
     def connect(self, broker: Broker) -> None:
         """Name the broker; it was built with this router as its listener."""
@@ -161,6 +162,7 @@ class Router:
             msg = f"{order_ref!r} was reported as {outcome.value}, which is not the order at work"
             raise InvariantError(msg)
         self._gate.on_unfilled(order_ref, outcome)
+        self.unfilled.append((order_ref, outcome))
         if self._entry_working:
             self._entry_done(bracket)
         else:
@@ -170,13 +172,18 @@ class Router:
     @property
     def has_news(self) -> bool:
         """Whether `drain` has anything to give."""
-        return bool(self.orders or self.fills or self.refused)
+        return bool(self.orders or self.fills or self.refused or self.unfilled)
 
     def drain(self) -> tuple[list[Order], list[BookedFill], list[RefusedOrder]]:
         """What has happened since the last call: orders that leave, fills booked, orders refused."""
         drained = (self.orders, self.fills, self.refused)
         self.orders, self.fills, self.refused = [], [], []
         return drained
+
+    def drain_unfilled(self) -> list[tuple[str, Unfilled]]:
+        """The orders that have ended without a fill, or without the rest of one, since the last call."""
+        unfilled, self.unfilled = self.unfilled, []
+        return unfilled
 
     def drain_results(self) -> tuple[list[Fill], list[ClosedTrade]]:
         """The executions and the round trips that have ended since the last call."""

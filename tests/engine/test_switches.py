@@ -3,6 +3,7 @@
 import pytest
 from line_builders import BASE, Drive
 
+from trader.adapters.paper_broker import Faults
 from trader.domain.actions import Action
 from trader.domain.decisions import Proposal
 from trader.errors import StrategyError
@@ -95,3 +96,23 @@ def test_engine_stop_at_the_open_is_stamped_with_the_open(opened: int, at_open: 
     record = drive.bar(open=opened, low=min(low, opened))
 
     assert record.fills[0].ts_utc == (record.bar.open_utc if at_open else record.bar.close_utc)
+
+
+def test_engine_entry_that_ends_unfilled_is_an_event() -> None:
+    """A rejected order and one that was taken back leave a line each: a bracket without a fill is explained."""
+    drive = Drive(faults=Faults(rejected_entries=frozenset({1}))).warm("15:10")
+    drive.bar(Action.BUY)
+    rejected = drive.bar(Action.BUY).seq
+    drive.skip_to("15:35")
+    cancelled = drive.bar().seq
+
+    assert drive.unfilled() == [(rejected, "rejected"), (cancelled, "cancelled")]
+
+
+def test_engine_stop_of_the_run_tells_what_it_took_back() -> None:
+    """An entry that waits when the run is stopped is cancelled, and the log ends with that."""
+    drive = Drive().warm()
+    drive.bar(Action.BUY)
+    drive.engine.finish(at_end_of_feed=False)
+
+    assert drive.unfilled() == [(drive.engine.bars, "cancelled")]
