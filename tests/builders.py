@@ -5,8 +5,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from trader.advisor.question import Question
+from trader.book import TermsOfTrade
 from trader.domain.account import AccountView
 from trader.domain.bars import Bar
+from trader.kernels.book import INTRADAY
 
 MINUTE_NS = 60_000_000_000
 OPEN_NS = 1_678_831_200_000_000_000  # 2023-03-14 18:00 in New York
@@ -82,3 +84,25 @@ def a_bar(minute: int = 0, close: float = 12_000.0, symbol: str = "NQM23") -> Ba
     """A one-minute bar that opens `minute` minutes into the session and does not move."""
     open_ns = OPEN_NS + minute * MINUTE_NS
     return Bar(open_ns, open_ns + MINUTE_NS, symbol, close, close, close, close, 100)
+
+
+def some_terms(**changes: Any) -> TermsOfTrade:
+    """NQ's commission and slippage, and the limits of the paper profile; `changes` replace single fields."""
+    return replace(_TERMS, **changes)
+
+
+_TERMS = TermsOfTrade(
+    commission_side_cents=225,
+    slippage_ticks=1,
+    forced_slippage_ticks=2,
+    target_through_ticks=1,
+    min_stop_ticks=20,
+    min_stop_gap_ticks=2,
+    start_balance_cents=5_000_000,
+    trailing_limit_cents=250_000,
+    trailing_kind=INTRADAY,
+    freeze_at_cents=0,
+    stop_atr=1.5,
+    target_multiple=3.0,
+    trail_atr=1.0,
+)

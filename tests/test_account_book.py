@@ -3,8 +3,9 @@
 from collections.abc import Callable
 
 import pytest
+from builders import some_terms
 
-from trader.book import Book, TermsOfTrade
+from trader.book import Book
 from trader.domain.actions import Side
 from trader.domain.instruments import INSTRUMENTS
 from trader.domain.orders import Fill
@@ -12,21 +13,7 @@ from trader.kernels import book as k
 
 NQ = INSTRUMENTS["NQ"]
 MINUTE_NS = 60_000_000_000
-TERMS = TermsOfTrade(
-    commission_side_cents=225,
-    slippage_ticks=1,
-    forced_slippage_ticks=2,
-    target_through_ticks=1,
-    min_stop_ticks=20,
-    min_stop_gap_ticks=2,
-    start_balance_cents=5_000_000,
-    trailing_limit_cents=250_000,
-    trailing_kind=k.INTRADAY,
-    freeze_at_cents=0,
-    stop_atr=1.5,
-    target_multiple=3.0,
-    trail_atr=1.0,
-).as_row(NQ)
+TERMS = some_terms().as_row(NQ)
 
 
 def a_fill(side: Side, price: int, qty: int = 1) -> Fill:

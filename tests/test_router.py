@@ -1,9 +1,10 @@
 """From approved decisions to orders, and from executions back to the book."""
 
 import pytest
+from builders import some_terms
 from msgspec.structs import replace
 
-from trader.book import Book, TermsOfTrade
+from trader.book import Book
 from trader.domain.actions import Action, Side
 from trader.domain.bars import Bar
 from trader.domain.instruments import INSTRUMENTS
@@ -20,7 +21,6 @@ from trader.domain.orders import (
     Unfilled,
 )
 from trader.errors import InvariantError
-from trader.kernels import book as k
 from trader.risk.gate import OrderGate, Refusal
 from trader.risk.limits import OrderLimits
 from trader.risk.review import Approved
@@ -29,21 +29,7 @@ from trader.router import Router
 NQ = INSTRUMENTS["NQ"]
 NOW_NS = 1_678_887_000_000_000_000
 MINUTE_NS = 60_000_000_000
-TERMS = TermsOfTrade(
-    commission_side_cents=225,
-    slippage_ticks=1,
-    forced_slippage_ticks=2,
-    target_through_ticks=1,
-    min_stop_ticks=20,
-    min_stop_gap_ticks=2,
-    start_balance_cents=5_000_000,
-    trailing_limit_cents=250_000,
-    trailing_kind=k.INTRADAY,
-    freeze_at_cents=0,
-    stop_atr=1.5,
-    target_multiple=3.0,
-    trail_atr=1.0,
-).as_row(NQ)
+TERMS = some_terms().as_row(NQ)
 LIMITS = OrderLimits(max_order_qty=3, max_position_qty=3, collar_share=0.005, orders_per_minute=20, price_age_s=10)
 
 

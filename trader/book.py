@@ -6,9 +6,8 @@ from msgspec import Struct
 from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Fill
+from trader.domain.units import MINUTE_NS
 from trader.kernels import book as k
-
-NS_PER_MINUTE = 60_000_000_000
 
 
 class TermsOfTrade(Struct, frozen=True, kw_only=True):
@@ -130,7 +129,7 @@ class Book:
     def note_stop(self, ts_ns: int) -> None:
         """A stop has ended a position: the cooldown counts from here."""
         self._view = None
-        self.row[k.LAST_STOP_MIN] = ts_ns // NS_PER_MINUTE
+        self.row[k.LAST_STOP_MIN] = ts_ns // MINUTE_NS
 
     def begin_session(self) -> None:
         """Restart the counters that run by session."""
@@ -170,6 +169,6 @@ def _view_of(row: k.Row, tick_value_cents: int, account_no: int) -> AccountView:
         trades_in_session=v[k.SESSION_TRADES],
         streak=v[k.STREAK],
         win_rate=v[k.WINS] / decided if decided else 0.5,
-        last_stop_ts_ns=v[k.LAST_STOP_MIN] * NS_PER_MINUTE,
+        last_stop_ts_ns=v[k.LAST_STOP_MIN] * MINUTE_NS,
         account_no=account_no,
     )

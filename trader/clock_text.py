@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from functools import cache
 
-NS_PER_MINUTE = 60_000_000_000
+from trader.domain.units import MINUTE_NS
+
 MINUTES_PER_DAY = 1440
 _CLOCK = tuple(f"T{minute // 60:02d}:{minute % 60:02d}:00" for minute in range(MINUTES_PER_DAY))
 _days: dict[int, str] = {}
@@ -25,7 +26,7 @@ def offset_text(offset_s: int) -> str:
 
 def minute_text(ts_ns: int, offset_s: int, suffix: str) -> str:
     """A whole minute as ISO 8601 local time of the zone `offset_s` east of UTC, ended by `suffix`."""
-    day, minute = divmod(ts_ns // NS_PER_MINUTE + offset_s // 60, MINUTES_PER_DAY)
+    day, minute = divmod(ts_ns // MINUTE_NS + offset_s // 60, MINUTES_PER_DAY)
     return _date(day) + _CLOCK[minute] + suffix
 
 
@@ -43,15 +44,15 @@ class SessionClock:
     """The whole minutes of one session as texts in UTC and New York, from its open to its close."""
 
     def __init__(self, open_ns: int, close_ns: int, offset_s: int) -> None:
-        self._first = open_ns // NS_PER_MINUTE
-        self._last = close_ns // NS_PER_MINUTE
+        self._first = open_ns // MINUTE_NS
+        self._last = close_ns // MINUTE_NS
         self._utc = _texts(self._first, self._last, "Z")
         shift = offset_s // 60
         self._et = _texts(self._first + shift, self._last + shift, offset_text(offset_s))
 
     def texts(self, ts_ns: int) -> tuple[str, str]:
         """`ts_ns`, inside the session or at its close, in UTC and in New York."""
-        minute = ts_ns // NS_PER_MINUTE - self._first
+        minute = ts_ns // MINUTE_NS - self._first
         return self._utc[minute], self._et[minute]
 
 

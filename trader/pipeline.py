@@ -13,6 +13,7 @@ from trader.domain.bars import Bar
 from trader.domain.decisions import NotAsked, Proposal, Trigger
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Session
+from trader.domain.units import MINUTE_NS
 from trader.errors import StrategyError
 from trader.kernels import book as k
 from trader.kernels import line, market
@@ -20,7 +21,6 @@ from trader.kernels.line import MARKED, MASK, READY, TRAILED
 from trader.outlook import Outlook, Reading
 from trader.ports import Strategy
 
-NS_PER_MINUTE = 60_000_000_000
 _NUMBERS = (float, int)  # the exact types: a record cannot hold numpy's
 
 
@@ -84,12 +84,12 @@ class Pipeline:
         halt = session.halts[0] if session.halts else (0, 0)
         market.begin_session(
             self._state,
-            session.open_ns // NS_PER_MINUTE,
-            session.close_ns // NS_PER_MINUTE,
-            session.rth_open_ns // NS_PER_MINUTE,
-            session.rth_close_ns // NS_PER_MINUTE,
-            halt[0] // NS_PER_MINUTE,
-            halt[1] // NS_PER_MINUTE,
+            session.open_ns // MINUTE_NS,
+            session.close_ns // MINUTE_NS,
+            session.rth_open_ns // MINUTE_NS,
+            session.rth_close_ns // MINUTE_NS,
+            halt[0] // MINUTE_NS,
+            halt[1] // MINUTE_NS,
         )
 
     def roll(self, offset_points: float) -> None:

@@ -71,7 +71,6 @@ class Recorder:
         self._stamp = stamp
         self._ids = _encode(ids)
         self._instrument = instrument
-        self._points = instrument.to_points
         self._daily_limit_cents = daily_limit_cents
         self._is_veto_enabled = is_veto_enabled
         self._queries: dict[object, bytes] = {}

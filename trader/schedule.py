@@ -3,8 +3,7 @@
 from msgspec import Struct
 
 from trader.domain.sessions import Session, et_ns
-
-NS_PER_MINUTE = 60_000_000_000
+from trader.domain.units import MINUTE_NS
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -34,9 +33,9 @@ def plan_session(session: Session, window: Window) -> SessionPlan:
     """
     flat_at_ns = et_ns(session, window.flat_at)
     if session.is_half_day:
-        flat_at_ns = min(flat_at_ns, session.close_ns - window.half_day_flat_minutes * NS_PER_MINUTE)
+        flat_at_ns = min(flat_at_ns, session.close_ns - window.half_day_flat_minutes * MINUTE_NS)
     entry_start_ns = et_ns(session, window.start)
-    entry_end_ns = min(et_ns(session, window.end), flat_at_ns - window.entry_end_before_flat_minutes * NS_PER_MINUTE)
+    entry_end_ns = min(et_ns(session, window.end), flat_at_ns - window.entry_end_before_flat_minutes * MINUTE_NS)
     if window.needs_rth and not session.rth_close_ns:
         entry_end_ns = entry_start_ns
     return SessionPlan(entry_start_ns=entry_start_ns, entry_end_ns=entry_end_ns, flat_at_ns=flat_at_ns)

@@ -1,34 +1,19 @@
 """The simulated broker alone: orders in, bars past it, fills and refusals out."""
 
 import pytest
+from builders import some_terms
 from msgspec import Struct
 
 from trader.adapters.paper_broker import STOP_REASONS, Faults, PaperBroker
-from trader.book import TermsOfTrade
 from trader.domain.actions import Side
 from trader.domain.bars import Bar
 from trader.domain.instruments import INSTRUMENTS
 from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Unfilled
 from trader.errors import InvariantError
-from trader.kernels import book as k
 
 NQ = INSTRUMENTS["NQ"]
 MINUTE_NS = 60_000_000_000
-TERMS = TermsOfTrade(
-    commission_side_cents=225,
-    slippage_ticks=1,
-    forced_slippage_ticks=2,
-    target_through_ticks=1,
-    min_stop_ticks=20,
-    min_stop_gap_ticks=2,
-    start_balance_cents=5_000_000,
-    trailing_limit_cents=250_000,
-    trailing_kind=k.INTRADAY,
-    freeze_at_cents=0,
-    stop_atr=1.5,
-    target_multiple=3.0,
-    trail_atr=1.0,
-).as_row(NQ)
+TERMS = some_terms().as_row(NQ)
 
 
 class Listener:

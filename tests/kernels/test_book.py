@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from builders import some_terms
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trader.book import TermsOfTrade
 from trader.domain.instruments import INSTRUMENTS
 from trader.kernels import book as k
 
@@ -14,22 +14,7 @@ NQ = INSTRUMENTS["NQ"]
 
 def a_terms(**changes):
     """NQ with the paper limits; one changed field at a time."""
-    values = {
-        "commission_side_cents": 225,
-        "slippage_ticks": 1,
-        "forced_slippage_ticks": 2,
-        "target_through_ticks": 1,
-        "min_stop_ticks": 20,
-        "min_stop_gap_ticks": 2,
-        "start_balance_cents": 5_000_000,
-        "trailing_limit_cents": 250_000,
-        "trailing_kind": k.INTRADAY,
-        "freeze_at_cents": 0,
-        "stop_atr": 1.5,
-        "target_multiple": 3.0,
-        "trail_atr": 1.0,
-    }
-    return TermsOfTrade(**{**values, **changes}).as_row(NQ)
+    return some_terms(**changes).as_row(NQ)
 
 
 def a_book(terms):

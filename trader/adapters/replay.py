@@ -6,9 +6,9 @@ from typing import Protocol
 
 from trader.adapters.columns import BarColumns
 from trader.domain.bars import Bar
+from trader.domain.units import SECOND_NS
 from trader.errors import UsageError
 
-SECOND_NS = 1_000_000_000
 CHUNK_BARS = 256
 LONGEST_WAIT_NS = 15 * 60 * SECOND_NS
 """Bar time that is waited for at most between two bars, the longest bar: closed hours pass at once."""

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from trader.adapters.columns import BarColumns
 from trader.domain.instruments import Instrument
 from trader.domain.rolls import front_contract
-from trader.domain.sessions import DAY_NS, MINUTE_NS, Calendar, Session
+from trader.domain.sessions import Calendar, Session
+from trader.domain.units import DAY_NS, MINUTE_NS
 from trader.errors import ConfigurationError, InputError, InvariantError
 from trader.kernels.synthetic import PRICE, STATE_SIZE, WORDS_A_MINUTE, open_gap, uniform, walk
 

@@ -14,9 +14,10 @@ from trader.advisor.cache import AdviceCache
 from trader.advisor.caller import LATE, Caller
 from trader.advisor.counts import AdviceCounts, AdviceTally
 from trader.advisor.delay import DelayLine, Exchange
-from trader.advisor.question import NS_PER_S, Answer, Question, to_step
+from trader.advisor.question import Answer, Question, to_step
 from trader.domain.account import AccountView
 from trader.domain.decisions import AdviceStatus
+from trader.domain.units import SECOND_NS
 from trader.errors import ConfigurationError, InvariantError
 from trader.ports import AdvisorBackend
 
@@ -158,7 +159,7 @@ class Asker:
         return replace(
             answer,
             status=AdviceStatus.USED if fits else AdviceStatus.STALE,
-            age_s=(ts_close_ns - asked.ts_close_ns) // NS_PER_S,
+            age_s=(ts_close_ns - asked.ts_close_ns) // SECOND_NS,
             visible_from_bar=seq,
         )
 

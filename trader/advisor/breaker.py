@@ -1,6 +1,6 @@
 """Stops asking a back end that keeps failing. Pure; time is that of the questions, so that a replay repeats it."""
 
-from trader.advisor.question import NS_PER_S
+from trader.domain.units import SECOND_NS
 
 
 class Breaker:
@@ -8,14 +8,9 @@ class Breaker:
 
     def __init__(self, errors: int, reset_s: int) -> None:
         self._errors = errors
-        self._reset_ns = reset_s * NS_PER_S
+        self._reset_ns = reset_s * SECOND_NS
         self._in_a_row = 0
         self._retry_ns = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether questions are refused until the retry time."""
-        return self._in_a_row >= self._errors
 
     def refuses(self, ts_ns: int) -> bool:
         """Whether a question at `ts_ns` must not be asked."""

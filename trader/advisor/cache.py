@@ -10,8 +10,9 @@ from math import floor
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trader.advisor.question import NS_PER_S, Answer, Question, to_step
+from trader.advisor.question import Answer, Question, to_step
 from trader.domain.decisions import Advice, AdviceStatus
+from trader.domain.units import SECOND_NS
 
 RSI_STEP = 5
 ADX_STEP = 5
@@ -51,7 +52,7 @@ class AdviceCache:
     """Answers by key. `identity` names template, model, revision and quantisation of the back end."""
 
     def __init__(self, rules: CacheRules, identity: str) -> None:
-        self._lasts_ns = rules.cache_minutes * 60 * NS_PER_S
+        self._lasts_ns = rules.cache_minutes * 60 * SECOND_NS
         self._decay = rules.reuse_decay
         self._prefix = hashlib.sha256(identity.encode() + b"\0")
         self._entries: OrderedDict[str, Entry] = OrderedDict()
@@ -82,7 +83,7 @@ class AdviceCache:
             status=AdviceStatus.CACHED,
             advice=replace(entry.advice, confidence=to_step(entry.advice.confidence * self._decay**reuse)),
             from_cache=True,
-            age_s=age_ns // NS_PER_S,
+            age_s=age_ns // SECOND_NS,
             reuse=reuse,
             visible_from_bar=question.seq,
             prompt_sha256=entry.prompt_sha256,

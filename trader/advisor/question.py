@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from trader.domain.decisions import Advice, AdviceStatus
+from trader.domain.units import SECOND_NS
 
 if TYPE_CHECKING:
     from trader.domain.instruments import Instrument
     from trader.outlook import Outlook
 
-NS_PER_S = 1_000_000_000
 SECONDS_PER_DAY = 86_400
 CONFIDENCE_STEPS = 1024
 _ORDINAL_1970 = date(1970, 1, 1).toordinal()
@@ -117,7 +117,7 @@ def ask_about(outlook: "Outlook", seq: int, instrument: "Instrument") -> Questio
 
 def time_et(ts_ns: int, et_offset_s: int) -> str:
     """A moment on New York's clock, `2023-03-15 10:31`; the offset is the session's, in seconds east of UTC."""
-    days, second = divmod(ts_ns // NS_PER_S + et_offset_s, SECONDS_PER_DAY)
+    days, second = divmod(ts_ns // SECOND_NS + et_offset_s, SECONDS_PER_DAY)
     return f"{_date(days)} {_CLOCK[second // 60]}"
 
 

@@ -6,8 +6,7 @@ from trader.analysis.figures import TradeFigures
 from trader.analysis.metrics import ratio, share_pct
 from trader.domain.actions import Side
 from trader.domain.orders import ClosedTrade, ExitReason
-
-NS_PER_MINUTE = 60_000_000_000
+from trader.domain.units import MINUTE_NS
 
 
 class TradeSums:
@@ -64,6 +63,6 @@ class TradeSums:
             average_win_usd=ratio(self._won_cents / 100, self._wins),
             average_loss_usd=ratio(self._lost_cents / 100, self._losses),
             expectancy_r=ratio(self.net_r, self.risked),
-            average_hold_minutes=ratio(self._held_ns / NS_PER_MINUTE, self.count),
+            average_hold_minutes=ratio(self._held_ns / MINUTE_NS, self.count),
             exits={reason.value: self._exits[reason] for reason in ExitReason},
         )

@@ -13,12 +13,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trader.domain.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from trader.errors import ConfigurationError, InputError, InvariantError
-
-SECOND_NS = 1_000_000_000
-MINUTE_NS = 60 * SECOND_NS
-HOUR_NS = 60 * MINUTE_NS
-DAY_NS = 24 * HOUR_NS
 
 EVENING_MINUTE = 18 * 60
 """Every session of the table opens at 18:00 ET, on the calendar day before its date."""

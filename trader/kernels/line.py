@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from trader.domain.units import MINUTE_NS
 from trader.kernels import account_features, book, market
 
 READY = 64
@@ -16,7 +17,6 @@ TRAILED = 128
 MARKED = 256
 """Bit of `observe`'s result: marking has changed the book."""
 MASK = 63
-NS_PER_MINUTE = 60_000_000_000
 
 
 CLOSE_TICKS = market.READING_SIZE
@@ -62,8 +62,8 @@ def observe(
         state,
         obs,
         reading,
-        ts_open_ns // NS_PER_MINUTE,
-        ts_close_ns // NS_PER_MINUTE,
+        ts_open_ns // MINUTE_NS,
+        ts_close_ns // MINUTE_NS,
         open_ticks,
         high_ticks,
         low_ticks,

@@ -12,11 +12,11 @@ from msgspec import Struct
 
 from trader.domain.account import AccountView
 from trader.domain.decisions import Rule
+from trader.domain.units import MINUTE_NS
 from trader.errors import InvariantError
 from trader.risk.limits import RiskLimits
 from trader.risk.rules import RULE_BITS
 
-NS_PER_MINUTE = 60_000_000_000
 NEVER_NS = 1 << 63
 
 RESETTABLE = frozenset({Rule.CONSECUTIVE_LOSSES, Rule.LOW_WIN_RATE, Rule.DRAWDOWN_PROXIMITY, Rule.TRAILING_BREACH})
@@ -70,7 +70,7 @@ class Counters:
         self._min_win_rate = limits.min_win_rate_threshold
         self._buffer_cents = round(limits.dd_buffer_threshold * limits.trailing_limit_cents, 6)
         self._daily_limit_cents = limits.daily_limit_cents
-        self._reset_ns = limits.veto_reset_minutes * NS_PER_MINUTE
+        self._reset_ns = limits.veto_reset_minutes * MINUTE_NS
         self._streak = state.streak
         self._outcomes = deque(state.outcomes, maxlen=limits.win_rate_window)
         self._streak_fired_ns = state.streak_fired_ns

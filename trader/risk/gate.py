@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from trader.domain.account import AccountView
 from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Unfilled
+from trader.domain.units import SECOND_NS
 from trader.risk.limits import OrderLimits
 
-NS_PER_S = 1_000_000_000
-RATE_WINDOW_NS = 60 * NS_PER_S
+RATE_WINDOW_NS = 60 * SECOND_NS
 REMEMBERED_REFS = 1_000
 
 
@@ -99,7 +99,7 @@ class OrderGate:
 
     def _against_moment(self, anchor_ticks: int, last: LastPrice, now_ns: int) -> Refusal | None:
         limits = self._limits
-        if not 0 <= now_ns - last.ts_ns <= limits.price_age_s * NS_PER_S:
+        if not 0 <= now_ns - last.ts_ns <= limits.price_age_s * SECOND_NS:
             return Refusal.STALE_PRICE
         if abs(anchor_ticks - last.ticks) > limits.collar_share * last.ticks:
             return Refusal.COLLAR

@@ -10,10 +10,9 @@ from trader.domain.actions import ACTIONS, Action
 from trader.domain.bars import Bar
 from trader.domain.decisions import Decision, Rule
 from trader.domain.orders import ExitReason
+from trader.domain.units import MINUTE_NS
 from trader.risk.limits import RiskLimits, min_stop_for_cost_ticks
 from trader.risk.rules import OPTIONAL_BITS, RULE_BITS, rules_in
-
-NS_PER_MINUTE = 60_000_000_000
 
 _COST = RULE_BITS[Rule.COST_SHARE]
 _INVALID = RULE_BITS[Rule.INVALID_NOW]
@@ -72,7 +71,7 @@ class Reviewer:
         """`cost_cents` is one contract's round trip: both commissions, slippage of entry and exit."""
         self._min_stop_ticks = min_stop_for_cost_ticks(cost_cents, limits.max_cost_share, tick_value_cents)
         self._max_trades = limits.max_trades_per_session
-        self._cooldown_ns = limits.cooldown_after_stop_minutes * NS_PER_MINUTE
+        self._cooldown_ns = limits.cooldown_after_stop_minutes * MINUTE_NS
         self._flattening = _BREACH | (_DAILY if limits.daily_loss_flattens else 0)
         self._qty = limits.qty
         self.in_use = -1 if limits.enable_risk_veto else ~OPTIONAL_BITS
@@ -124,7 +123,7 @@ class Reviewer:
 
 def order_ref(bar: Bar) -> str:
     """A decision's id: contract and closing minute of its bar, unique for a contract and known before sending."""
-    return f"{bar.symbol}-{bar.ts_close_ns // NS_PER_MINUTE}"
+    return f"{bar.symbol}-{bar.ts_close_ns // MINUTE_NS}"
 
 
 def _is_second_entry(action: Action, account: AccountView) -> bool:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from trader.adapters.columns import BarColumns
 from trader.domain.instruments import Instrument
-from trader.domain.sessions import MINUTE_NS, Calendar, Session
+from trader.domain.sessions import Calendar, Session
+from trader.domain.units import MINUTE_NS
 from trader.errors import InputError
 from trader.kernels import book as book_kernels
 from trader.kernels import market, market_batch, training

@@ -20,9 +20,9 @@ from trader.adapters.files.sniff import sniff
 from trader.adapters.files.source import BarText
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
+from trader.domain.units import DAY_NS
 from trader.errors import InputError
 
-DAY_NS = 86_400_000_000_000
 DAYS_WITHOUT_ROLL = 80
 """A quarterly contract leads for about 91 days; a longer stretch of bars may hide a roll."""
 

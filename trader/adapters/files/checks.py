@@ -10,9 +10,9 @@ from trader.adapters.files.hours import open_stretches
 from trader.adapters.files.rows import Rows
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
+from trader.domain.units import MINUTE_NS
 from trader.kernels import bar_rows as kernel
 
-MINUTE_NS = 60_000_000_000
 LARGEST_TICKS = 100_000_000
 ON_TICK = 1e-6
 """How far from a whole number of ticks a price may be written: some exports carry the noise of a float."""

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from trader.adapters.files.checks import TimedRows
 from trader.adapters.files.rolls import Roll, RollPlan, expiry, is_contract
 from trader.domain.instruments import Instrument
+from trader.domain.units import DAY_NS
 from trader.errors import InputError, InvariantError
-
-DAY_NS = 86_400_000_000_000
 
 
 class Labels(Struct, frozen=True, kw_only=True):

@@ -14,10 +14,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from trader.adapters.files.clock import HOUR_NS, NEW_YORK, to_utc, utc_offset_ns
+from trader.adapters.files.clock import NEW_YORK, to_utc, utc_offset_ns
 from trader.adapters.files.facts import Stamp
-from trader.adapters.files.survey import DAY_MINUTES, MINUTE_NS, Survey
+from trader.adapters.files.survey import DAY_MINUTES, Survey
 from trader.domain.sessions import Calendar
+from trader.domain.units import HOUR_NS, MINUTE_NS
 from trader.errors import InputError
 
 ZONES = (

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from trader.adapters.columns import BarColumns, concatenate
 from trader.adapters.files.hours import open_stretches
-from trader.domain.sessions import MINUTE_NS, Calendar
+from trader.domain.sessions import Calendar
+from trader.domain.units import MINUTE_NS
 from trader.errors import InputError
 
 Times = NDArray[np.int64]

@@ -8,9 +8,10 @@ from trader.adapters.files.layout import Layout, detect_layout
 from trader.adapters.files.options import ReadOptions
 from trader.adapters.files.proof import Known, prove_clock
 from trader.adapters.files.source import BarText
-from trader.adapters.files.survey import MINUTE_NS, bar_minutes, survey
+from trader.adapters.files.survey import bar_minutes, survey
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
+from trader.domain.units import MINUTE_NS
 from trader.errors import UsageError
 from trader.kernels import bar_rows as kernel
 

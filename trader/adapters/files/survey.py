@@ -9,10 +9,10 @@ from trader.adapters.files.layout import Layout
 from trader.adapters.files.rows import Rows, read_rows
 from trader.adapters.files.source import BarText
 from trader.domain.instruments import Instrument
+from trader.domain.units import MINUTE_NS
 from trader.errors import InputError
 from trader.kernels import bar_rows as kernel
 
-MINUTE_NS = 60_000_000_000
 DAY_MINUTES = 1440
 GAP_MINUTES = 15
 """A longer step ends a run: the longest bar is 15 minutes, the shortest closed time (16:15 to 16:30 ET) a bar more."""
