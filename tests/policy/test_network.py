@@ -165,3 +165,16 @@ def test_choose_twice_leaves_nothing_behind():
     network.choose(second, 63)
     assert before.tolist() == kept.tolist()
     assert network.logits(first).tolist() == kept.tolist()
+
+
+def test_policy_of_three_actions_never_manages_and_answers_as_its_three_logits_do():
+    """Actions that a policy lacks have probability exactly 0; the others are renormalised without them."""
+    manifest = a_manifest(actions=3)
+    weights = random_weights(manifest, seed=2)
+    network = Network(weights, activation=manifest.activation, normaliser=None)
+    for obs in observations(20, 261):
+        logits = network.logits(obs)
+        _, probs = network.choose(obs, 0b111111)
+        assert probs[3:] == (0.0, 0.0, 0.0)
+        assert probs == masked_softmax(logits, 0b000111)[1]
+        assert network.choose(obs, 0b111001) == (0, (1.0, 0.0, 0.0, 0.0, 0.0, 0.0))

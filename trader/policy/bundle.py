@@ -170,7 +170,7 @@ def golden_fault(network: Network, golden: Golden) -> str:
     observations = golden.observations.view()
     observations.flags.writeable = False  # as the line shows them: numba compiles read-only arrays apart
     for k in range(len(golden.masks)):
-        found = network.logits(observations[k])
+        found = network.logits(observations[k])[: golden.logits.shape[1]]
         tolerance = GOLDEN_TOLERANCE * np.maximum(1.0, np.abs(golden.logits[k]))
         if not (np.abs(found - golden.logits[k]) <= tolerance).all():
             off = float(np.abs(found - golden.logits[k]).max())

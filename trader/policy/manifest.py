@@ -5,9 +5,12 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from trader.domain.actions import ACTION_COUNT
 from trader.observation import BASE_SIZE, FULL_SIZE, SCHEMA
 
 FORMAT = 1
+ENTRY_ACTIONS = 3
+"""HOLD, BUY, SELL: the actions of a policy that only enters."""
 LAYERS_MAX = 8
 WIDTH_MAX = 4096
 
@@ -86,7 +89,10 @@ class Provenance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything about a bundle but its tensors. `hidden` are the widths between input and the six logits."""
+    """Everything about a bundle but its tensors. `hidden` are the widths between input and logits.
+
+    `actions` is how many logits there are: 3 of a policy that only enters, or all six.
+    """
 
     format: int
     name: str
@@ -103,6 +109,7 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     market: str
     phase: str
     provenance: Provenance
+    actions: int = ACTION_COUNT
     weights_sha256: str = ""
 
 
@@ -115,6 +122,8 @@ def faults_of(manifest: Manifest) -> list[str]:
         faults.append(f"schema is {manifest.schema!r}, this version observes {SCHEMA!r}")
     if not 1 <= len(manifest.hidden) <= LAYERS_MAX or not all(1 <= width <= WIDTH_MAX for width in manifest.hidden):
         faults.append(f"hidden is {list(manifest.hidden)}: 1 to {LAYERS_MAX} layers of 1 to {WIDTH_MAX} units expected")
+    if manifest.actions not in {ENTRY_ACTIONS, ACTION_COUNT}:
+        faults.append(f"actions is {manifest.actions}: {ENTRY_ACTIONS} (entries only) or {ACTION_COUNT} expected")
     if manifest.bar_minutes < 1:
         faults.append(f"bar_minutes is {manifest.bar_minutes}, at least 1 expected")
     return faults + _normaliser_faults(manifest.normaliser)

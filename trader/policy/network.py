@@ -12,6 +12,8 @@ from trader.policy.tensors import Floats, Weights
 
 _ALIGNMENT_BYTES = 64
 _MASK_END = 1 << kernels.ACTIONS
+_NEVER = np.float32(-1e9)
+"""The logit of an action that the policy does not have: its probability is exactly 0 beside any other."""
 
 
 class Network:
@@ -21,7 +23,10 @@ class Network:
     """
 
     def __init__(self, weights: Weights, *, activation: Activation, normaliser: Normaliser | None) -> None:
-        """Weights as [output, input] matrices; they are copied, transposed and padded."""
+        """Weights as [output, input] matrices; they are copied, transposed and padded.
+
+        A policy of fewer than six logits never chooses the actions that it lacks.
+        """
         self.inputs: int = weights.matrices[0].shape[1]
         widths = [self.inputs] + [matrix.shape[0] for matrix in weights.matrices]
         padded = [_padded(width) for width in widths]
@@ -93,6 +98,7 @@ def _blocks(weights: Weights, normaliser: Normaliser | None, padded: list[int]) 
         grid = np.zeros((padded[i], padded[i + 1]), dtype=np.float32)
         grid[: matrix.shape[1], : matrix.shape[0]] = matrix.T
         blocks += [grid.ravel(), _grown(bias, padded[i + 1])]
+    blocks[-1][weights.biases[-1].size : kernels.ACTIONS] = _NEVER
     return blocks
 
 

@@ -14,7 +14,6 @@ from msgspec import Struct
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from trader.domain.actions import ACTION_COUNT
 from trader.policy.manifest import Manifest
 
 Floats = NDArray[np.float32]
@@ -45,7 +44,7 @@ class _Entry(TypedDict):
 
 class Golden(Struct, frozen=True, kw_only=True, eq=False):
     """What the network must answer: observations [k, inputs] (before the normaliser), masks [k] of six bits,
-    logits [k, 6] without mask, actions [k] under the mask."""
+    logits [k, actions] without mask, actions [k] under the mask."""
 
     observations: Floats
     masks: NDArray[np.int64]
@@ -121,7 +120,7 @@ def _finite_float32(name: str, entry: _Entry) -> Floats:
 
 def expected_shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
     """Name and shape of each tensor that `manifest` announces; -1 where any length will do."""
-    widths = (manifest.inputs.width, *manifest.hidden, ACTION_COUNT)
+    widths = (manifest.inputs.width, *manifest.hidden, manifest.actions)
     shapes: dict[str, tuple[int, ...]] = {}
     for i, (before, after) in enumerate(itertools.pairwise(widths)):
         shapes[f"layers.{i}.weight"] = (after, before)
@@ -131,7 +130,7 @@ def expected_shapes(manifest: Manifest) -> dict[str, tuple[int, ...]]:
         shapes["normaliser.variance"] = (manifest.inputs.width,)
     shapes["golden.observations"] = (-1, manifest.inputs.width)
     shapes["golden.masks"] = (-1,)
-    shapes["golden.logits"] = (-1, ACTION_COUNT)
+    shapes["golden.logits"] = (-1, manifest.actions)
     shapes["golden.actions"] = (-1,)
     return shapes
 
@@ -185,7 +184,7 @@ def _golden(tensors: Tensors) -> Golden:
 
 
 def reference_logits(weights: Weights, observations: Floats, manifest: Manifest) -> NDArray[np.float64]:
-    """Logits [k, 6] of observations [k, inputs] in float64: the plain computation, slow and obviously right."""
+    """Logits [k, actions] of observations [k, inputs] in float64: the plain computation, slow and obviously right."""
     hidden = observations.astype(np.float64)
     if weights.mean is not None and weights.variance is not None and manifest.normaliser is not None:
         deviation = np.sqrt(weights.variance.astype(np.float64) + manifest.normaliser.epsilon)

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from trader.domain.actions import ACTION_COUNT
 from trader.errors import BundleError
-from trader.policy.manifest import Activation, Inputs
+from trader.policy.manifest import ENTRY_ACTIONS, Activation, Inputs
 from trader.policy.tensors import Floats, Weights
 
 ENTRY_BYTES_MAX = 1 << 28
@@ -135,8 +135,9 @@ def _actor(state: Mapping[str, Floats], path: Path) -> tuple[tuple[Floats, ...],
             path, f"its policy is no plain MLP (missing {missing or 'none'}, unexpected {foreign or 'none'})"
         )
     matrices = tuple(state[f"{name}.weight"] for name in names)
-    if matrices[-1].shape[0] != ACTION_COUNT:
-        raise _refused(path, f"its policy has {matrices[-1].shape[0]} actions, {ACTION_COUNT} expected")
+    if matrices[-1].shape[0] not in {ENTRY_ACTIONS, ACTION_COUNT}:
+        fault = f"its policy has {matrices[-1].shape[0]} actions, {ENTRY_ACTIONS} or {ACTION_COUNT} expected"
+        raise _refused(path, fault)
     return matrices, tuple(state[f"{name}.bias"] for name in names)
 
 

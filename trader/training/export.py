@@ -8,7 +8,7 @@ import torch
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from trader.domain.actions import ACTION_COUNT, HOLD_ONLY
+from trader.domain.actions import HOLD_ONLY
 from trader.errors import BundleError
 from trader.observation import FEATURES, SCHEMA
 from trader.policy.bundle import save_bundle
@@ -84,6 +84,7 @@ def write_bundle(read: Checkpoint, frozen: Statistics | None, out: Path, facts: 
         needs_volume=facts.needs_volume,
         market=facts.market,
         phase=facts.phase,
+        actions=len(read.weights.biases[-1]),
         provenance=_provenance(read, facts),
     )
     return save_bundle(out, manifest, weights, golden_vectors(weights, read.activation, normaliser))
@@ -114,9 +115,10 @@ def golden_vectors(weights: Weights, activation: Activation, normaliser: Normali
     low = np.array([feature.low for feature in FEATURES[:inputs]])
     high = np.array([feature.high for feature in FEATURES[:inputs]])
     observations = (low + (high - low) * rng.beta(2, 2, (_CANDIDATES, inputs))).astype(np.float32)
-    masks = rng.integers(0, 1 << ACTION_COUNT, _CANDIDATES) | HOLD_ONLY
+    actions = len(weights.biases[-1])
+    masks = rng.integers(0, 1 << actions, _CANDIDATES) | HOLD_ONLY
     logits = torch_logits(weights, activation, normaliser, observations)
-    allowed = (masks[:, None] >> np.arange(ACTION_COUNT) & 1).astype(bool)
+    allowed = (masks[:, None] >> np.arange(actions) & 1).astype(bool)
     valid = np.where(allowed, logits, -np.inf)
     best = np.sort(valid, axis=1)[:, -2:]
     clear = np.flatnonzero(best[:, 1] - best[:, 0] >= GOLDEN_MARGIN)[:GOLDEN_VECTORS]
@@ -134,7 +136,7 @@ def golden_vectors(weights: Weights, activation: Activation, normaliser: Normali
 def torch_logits(
     weights: Weights, activation: Activation, normaliser: Normaliser | None, observations: Floats
 ) -> NDArray[np.float32]:
-    """Logits [k, 6] by torch's linear layers, normalised as stable-baselines3's VecNormalize does it."""
+    """Logits [k, actions] by torch's linear layers, normalised as stable-baselines3's VecNormalize does it."""
     normalised = observations.astype(np.float64)
     if normaliser is not None and weights.mean is not None and weights.variance is not None:
         deviation = np.sqrt(weights.variance.astype(np.float64) + normaliser.epsilon)
