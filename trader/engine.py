@@ -14,12 +14,13 @@ from trader.clock_text import utc_text
 from trader.controls import Controls
 from trader.domain.actions import Action
 from trader.domain.bars import Bar
-from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal, Rule
+from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal
 from trader.domain.instruments import Instrument
 from trader.domain.orders import ExitReason
 from trader.domain.sessions import Calendar, Session
 from trader.errors import InvariantError, StrategyError
 from trader.fusion import FusionRules, fuse
+from trader.kernels.rules import EXHAUSTED, SESSION_WINDOW
 from trader.logbook import Logbook, SilentLogbook
 from trader.pipeline import Look, Pipeline
 from trader.ports import Advisor, Broker, Feed
@@ -27,11 +28,10 @@ from trader.recorder import Outcome
 from trader.records import EventKind
 from trader.risk.counters import Counters
 from trader.risk.review import Approved, Reviewer, RiskContext
-from trader.risk.rules import EXHAUSTED_BITS, LIMIT_BITS, RULE_BITS, rules_in
+from trader.risk.rules import LIMIT_BITS, rules_in
 from trader.router import Router
 from trader.schedule import SessionPlan, Window, plan_session
 
-_OUTSIDE_WINDOW = RULE_BITS[Rule.SESSION_WINDOW]
 _HOLD = Action.HOLD
 
 
@@ -183,7 +183,7 @@ class Engine:
         ts_ns = outlook.bar.ts_close_ns
         standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
-            standing |= _OUTSIDE_WINDOW
+            standing |= SESSION_WINDOW
         active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
         if self.controls.state is not self._controls:
             self._controls = self.controls.state
@@ -268,7 +268,7 @@ class Engine:
     def _replace_account(self) -> None:
         """An exhausted account cannot recover by itself: begin another, or end trading and say so."""
         parts = self._parts
-        exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED_BITS
+        exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED
         if not exhausted or self._is_exhausted:
             return
         rules = ",".join(rules_in(exhausted))
@@ -277,7 +277,7 @@ class Engine:
             parts.book.renew()
             self._carried_cents += before_cents - parts.book.view().equity_cents
             parts.counters.on_account_renewed()
-            self._limits &= ~EXHAUSTED_BITS  # this event tells of their end
+            self._limits &= ~EXHAUSTED  # this event tells of their end
             parts.logbook.event(
                 EventKind.ACCOUNT_RENEWED, self.bars, {"rules": rules, "account": parts.book.accounts_used}
             )

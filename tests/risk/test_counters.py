@@ -12,8 +12,9 @@ from risk_builders import limits
 from trader.domain.account import AccountView
 from trader.domain.decisions import Rule
 from trader.errors import InvariantError
+from trader.kernels.rules import EXHAUSTED
 from trader.risk.counters import FRESH, RESETTABLE, Counters, CountersState, Proximity
-from trader.risk.rules import EXHAUSTED_BITS, rules_in
+from trader.risk.rules import rules_in
 
 WELL = an_account()
 DAY_NS = 24 * 60 * MINUTE_NS
@@ -271,7 +272,7 @@ def test_any_history_is_free_of_deadlock_at_the_next_session_open(happenings: li
     """Only the two rules that say so need the operator."""
     counters, now_ns = play(happenings)
     counters.on_session_open(now_ns + 1)
-    assert counters.observe(WELL, now_ns + 1) & ~EXHAUSTED_BITS == 0
+    assert counters.observe(WELL, now_ns + 1) & ~EXHAUSTED == 0
 
 
 @settings(max_examples=300, deadline=None)

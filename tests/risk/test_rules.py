@@ -5,7 +5,8 @@ import pytest
 from trader.domain.actions import ACTIONS, Action
 from trader.domain.decisions import Rule
 from trader.errors import ConfigurationError
-from trader.risk.rules import RULES, rules_in, veto_masks
+from trader.kernels import rules as kernel
+from trader.risk.rules import RULE_BITS, RULES, rules_in, veto_masks
 
 ENTRIES = {Action.BUY, Action.SELL}
 ENTRIES_AND_TRAIL = ENTRIES | {Action.ENABLE_TRAIL}
@@ -58,3 +59,9 @@ def test_rules_in_lists_them_in_the_order_of_the_enum() -> None:
     assert rules_in(0) == ()
     assert rules_in(0b1_0000_0000_0010) == (Rule.LOW_WIN_RATE, Rule.KILL_SWITCH)
     assert rules_in((1 << len(Rule)) - 1) == tuple(Rule)
+
+
+def test_kernel_knows_each_rule_by_the_bit_of_its_name() -> None:
+    """One order of rules for reviews, records and training."""
+    assert {rule: getattr(kernel, rule.name) for rule in Rule} == RULE_BITS
+    assert sum(RULE_BITS.values()) == kernel.EVERY_RULE

@@ -2,7 +2,12 @@
 
 import math
 
+import numpy as np
 from msgspec import Struct
+
+from trader.domain.actions import ACTIONS
+from trader.domain.units import MINUTE_NS
+from trader.kernels import rules as k
 
 
 class RiskLimits(Struct, frozen=True, kw_only=True):
@@ -32,6 +37,25 @@ class OrderLimits(Struct, frozen=True, kw_only=True):
     collar_share: float
     orders_per_minute: int
     price_age_s: float
+
+
+def limit_row(limits: RiskLimits, *, min_stop_ticks: int) -> k.Limits:
+    """The row that `trader.kernels.rules` reads. An entry's stop must lie `min_stop_ticks` away for its costs' sake."""
+    row = np.zeros(k.LIMITS_SIZE)
+    row[k.MAX_LOSSES] = limits.max_consecutive_losses
+    row[k.MIN_WIN_RATE] = limits.min_win_rate_threshold
+    row[k.WIN_RATE_WINDOW] = limits.win_rate_window
+    row[k.BUFFER] = round(limits.dd_buffer_threshold * limits.trailing_limit_cents, 6)
+    row[k.DAILY_LIMIT] = limits.daily_limit_cents
+    row[k.RESET_NS] = limits.veto_reset_minutes * MINUTE_NS
+    row[k.MIN_STOP] = min_stop_ticks
+    row[k.SESSION_TRADES_MAX] = limits.max_trades_per_session
+    row[k.COOLDOWN_NS] = limits.cooldown_after_stop_minutes * MINUTE_NS
+    row[k.IN_USE] = k.EVERY_RULE if limits.enable_risk_veto else k.EVERY_RULE & ~k.OPTIONAL
+    row[k.FLATTENING] = k.TRAILING_BREACH | (k.DAILY_LOSS if limits.daily_loss_flattens else 0)
+    for action in ACTIONS:
+        row[k.BLOCKING + action] = sum(1 << i for i, mask in enumerate(limits.veto_masks) if mask >> action & 1)
+    return row
 
 
 def round_trip_cost_cents(commission_side_cents: int, slippage_ticks: int, tick_value_cents: int) -> int:

@@ -11,15 +11,10 @@ from trader.domain.bars import Bar
 from trader.domain.decisions import Decision, Rule
 from trader.domain.orders import ExitReason
 from trader.domain.units import MINUTE_NS
-from trader.risk.limits import RiskLimits, min_stop_for_cost_ticks
-from trader.risk.rules import OPTIONAL_BITS, RULE_BITS, rules_in
+from trader.kernels import rules as k
+from trader.risk.limits import RiskLimits, limit_row, min_stop_for_cost_ticks
+from trader.risk.rules import rules_in
 
-_COST = RULE_BITS[Rule.COST_SHARE]
-_INVALID = RULE_BITS[Rule.INVALID_NOW]
-_MAX_TRADES = RULE_BITS[Rule.MAX_TRADES]
-_COOLDOWN = RULE_BITS[Rule.COOLDOWN]
-_BREACH = RULE_BITS[Rule.TRAILING_BREACH]
-_DAILY = RULE_BITS[Rule.DAILY_LOSS]
 _HOLD, _BUY, _SELL = Action.HOLD, Action.BUY, Action.SELL
 
 
@@ -69,29 +64,21 @@ class Reviewer:
 
     def __init__(self, limits: RiskLimits, cost_cents: int, tick_value_cents: int) -> None:
         """`cost_cents` is one contract's round trip: both commissions, slippage of entry and exit."""
-        self._min_stop_ticks = min_stop_for_cost_ticks(cost_cents, limits.max_cost_share, tick_value_cents)
-        self._max_trades = limits.max_trades_per_session
-        self._cooldown_ns = limits.cooldown_after_stop_minutes * MINUTE_NS
-        self._flattening = _BREACH | (_DAILY if limits.daily_loss_flattens else 0)
+        min_stop_ticks = min_stop_for_cost_ticks(cost_cents, limits.max_cost_share, tick_value_cents)
+        self.limits = limit_row(limits, min_stop_ticks=min_stop_ticks)
         self._qty = limits.qty
-        self.in_use = -1 if limits.enable_risk_veto else ~OPTIONAL_BITS
-        self._blocking = tuple(
-            sum(1 << i for i, mask in enumerate(limits.veto_masks) if mask >> action & 1) for action in ACTIONS
-        )
+        self.in_use = int(self.limits[k.IN_USE])
+        self._flattening = int(self.limits[k.FLATTENING])
+        self._blocking = tuple(int(self.limits[k.BLOCKING + action]) for action in ACTIONS)
 
     def active_rules(self, account: AccountView, standing: int, stop_distance_ticks: int, ts_ns: int) -> int:
         """The rules in force at this bar, whatever was decided, as bits; INVALID_NOW belongs to a decision.
 
         `standing` are the bits that others judge; the distance is that of an entry decided here.
         """
-        bits = standing & self.in_use
-        if stop_distance_ticks < self._min_stop_ticks:
-            bits |= _COST
-        if account.trades_in_session >= self._max_trades:
-            bits |= _MAX_TRADES
-        if self._cooldown_ns and ts_ns - account.last_stop_ts_ns < self._cooldown_ns:
-            bits |= _COOLDOWN
-        return bits
+        since_stop_ns = ts_ns - account.last_stop_ts_ns
+        bits: int = k.of_the_moment(self.limits, account.trades_in_session, since_stop_ns, stop_distance_ticks)
+        return bits | standing & self.in_use
 
     def review(self, decision: Decision, account: AccountView, context: RiskContext) -> Verdict:
         """Approve the decision, or name every rule that blocks it."""
@@ -101,7 +88,7 @@ class Reviewer:
         active = self.active_rules(account, context.standing, context.stop_distance_ticks, context.bar.ts_close_ns)
         vetoes = active & self._blocking[action]
         if not context.mask >> action & 1 or _is_second_entry(action, account):
-            vetoes |= _INVALID
+            vetoes |= k.INVALID_NOW
         if vetoes:
             return Vetoed(action, rules_in(vetoes))
         return Approved(
@@ -118,7 +105,7 @@ class Reviewer:
         """Why the open position has to be closed now, given the rules in force; None when it may stay."""
         if not active & self._flattening or account.position_qty == 0:
             return None
-        return ExitReason.TRAILING_BREACH if active & _BREACH else ExitReason.DAILY_LOSS
+        return ExitReason.TRAILING_BREACH if active & k.TRAILING_BREACH else ExitReason.DAILY_LOSS
 
 
 def order_ref(bar: Bar) -> str:

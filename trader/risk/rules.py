@@ -7,18 +7,13 @@ from typing import Literal
 from trader.domain.actions import ENTRY_BITS, HOLD_ONLY, Action
 from trader.domain.decisions import Rule
 from trader.errors import ConfigurationError
+from trader.kernels import rules as k
 
 RULES: tuple[Rule, ...] = tuple(Rule)
 RULE_BITS: dict[Rule, int] = {rule: 1 << i for i, rule in enumerate(RULES)}
 ALL_ACTIONS = (1 << len(Action)) - 1
 
-OPTIONAL_BITS = RULE_BITS[Rule.CONSECUTIVE_LOSSES] | RULE_BITS[Rule.LOW_WIN_RATE] | RULE_BITS[Rule.DRAWDOWN_PROXIMITY]
-"""What `enable_risk_veto: false` turns off."""
-
-EXHAUSTED_BITS = RULE_BITS[Rule.DRAWDOWN_PROXIMITY] | RULE_BITS[Rule.TRAILING_BREACH]
-"""What does not end by itself: the account is exhausted."""
-
-LIMIT_BITS = OPTIONAL_BITS | RULE_BITS[Rule.TRAILING_BREACH] | RULE_BITS[Rule.DAILY_LOSS] | RULE_BITS[Rule.MAX_TRADES]
+LIMIT_BITS = k.OPTIONAL | RULE_BITS[Rule.TRAILING_BREACH] | RULE_BITS[Rule.DAILY_LOSS] | RULE_BITS[Rule.MAX_TRADES]
 """What is logged as an event when it is hit and when it ends: the limits, not switches, clock or a single trade."""
 
 _RAISES_RISK = ENTRY_BITS | 1 << Action.ENABLE_TRAIL  # by the original's account of it: a trail cannot raise risk
