@@ -33,7 +33,7 @@ from trader.observation import schema_hash
 from trader.pipeline import Pipeline
 from trader.policy.bundle import EMBEDDED, Bundle, load_bundle
 from trader.policy.manifest import Inputs
-from trader.ports import Advisor, Strategy
+from trader.ports import Advisor, RunLog, Strategy
 from trader.record_parts import account_record
 from trader.recorder import Recorder
 from trader.records import LOG_VERSION, AccountRecord, IdsRecord, StartRecord
@@ -78,15 +78,15 @@ def assemble(
     settings: Settings,
     bars: BarsFacts,
     *,
-    log: LogChoice | None,
+    log: LogChoice | RunLog | None,
     strategy: Strategy | None = None,
     advisor: Advisor | None = None,
     faults: Faults = NO_FAULTS,
 ) -> Run:
     """Build every part of a run; nothing is traded before `engine.controls.reconciled()`.
 
-    `strategy` and `advisor` replace those of the settings, for tests and benchmarks. ConfigurationError or BundleError
-    where the parts do not fit.
+    `log` is where the decision log goes, or who watches the run in its place. `strategy` and `advisor` replace those of
+    the settings, for tests, benchmarks and ablations. ConfigurationError or BundleError where the parts do not fit.
     """
     market = instrument(settings.market)
     calendar = Calendar.load()
@@ -99,7 +99,7 @@ def assemble(
     gate = Gate(assembly.gate_rules(settings), book.view())
     advisor_id = _advisor_id(settings)
     if advisor is None:
-        advisor = _advisor(settings, advisor_id, is_patient=log is None or log.live is None)
+        advisor = _advisor(settings, advisor_id, is_patient=_live(log) is None)
     ids = IdsRecord(
         config=decision_hash(settings),
         bundle=NO_BUNDLE if bundle is None else bundle.id,
@@ -134,7 +134,7 @@ def assemble(
             renews_account=_renews(settings, log),
         )
     )
-    if log is not None and log.live is not None:
+    if _live(log) is not None:
         pipeline.on_strategy_error = engine.protect_only
     return Run(engine=engine, tally=tally, advisor=advisor, start=start, bundle=bundle, log_path=path)
 
@@ -181,10 +181,14 @@ def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
             return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
 
 
-def _renews(settings: Settings, log: LogChoice | None) -> bool:
+def _live(log: LogChoice | RunLog | None) -> LiveStamp | None:
+    return log.live if isinstance(log, LogChoice) else None
+
+
+def _renews(settings: Settings, log: LogChoice | RunLog | None) -> bool:
     chosen = settings.account.on_exhausted
     if chosen == "auto":
-        return log is None or log.live is None
+        return _live(log) is None
     return chosen == "renew"
 
 
@@ -222,10 +226,12 @@ def _manifest(
 
 
 def _logbook(
-    settings: Settings, market: Instrument, start: StartRecord, ids: IdsRecord, log: LogChoice | None
-) -> tuple[Logbook | SilentLogbook, Path | None]:
+    settings: Settings, market: Instrument, start: StartRecord, ids: IdsRecord, log: LogChoice | RunLog | None
+) -> tuple[RunLog, Path | None]:
     if log is None:
         return SilentLogbook(), None
+    if not isinstance(log, LogChoice):
+        return log, None
     if log.live is None:
         run_id = f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
         x = extra({"mode": "replay", "run_id": run_id})

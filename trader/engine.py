@@ -21,9 +21,8 @@ from trader.domain.sessions import Calendar, Session
 from trader.errors import InvariantError, StrategyError
 from trader.fusion import FusionRules, fuse
 from trader.kernels.rules import EXHAUSTED, SESSION_WINDOW
-from trader.logbook import Logbook, SilentLogbook
 from trader.pipeline import Look, Pipeline
-from trader.ports import Advisor, Broker, Feed
+from trader.ports import Advisor, Broker, Feed, RunLog
 from trader.recorder import Outcome
 from trader.records import EventKind
 from trader.risk.counters import Counters
@@ -52,7 +51,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     reviewer: Reviewer
     router: Router
     broker: Broker
-    logbook: Logbook | SilentLogbook
+    logbook: RunLog
     tally: Tally
     renews_account: bool
 

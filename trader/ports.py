@@ -1,16 +1,21 @@
 """What the line needs from outside, on one page. Adapters implement these; tests use 40-line fakes."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trader.advisor.counts import AdviceCounts
     from trader.advisor.question import Answer, Question
+    from trader.book import Book
     from trader.domain.account import AccountView
     from trader.domain.bars import Bar
-    from trader.domain.decisions import Proposal
+    from trader.domain.decisions import Decision, Proposal
     from trader.domain.orders import Fill, Order, Unfilled
     from trader.outlook import Outlook
+    from trader.pipeline import Look
+    from trader.recorder import Outcome
+    from trader.records import EventKind
+    from trader.router import Router
 
 
 class Feed(Protocol):
@@ -79,6 +84,32 @@ class OrderListener(Protocol):
     def on_fill(self, fill: "Fill") -> None: ...
 
     def on_unfilled(self, order_ref: str, outcome: "Unfilled") -> None: ...
+
+
+class RunLog(Protocol):
+    """Is told of everything that the engine does, bar by bar: the decision log, or whoever watches a run.
+
+    `bar` is called once a bar, before its orders leave; whoever implements it drains the router's news. `is_healthy`
+    and `backlog` are those of the journal.
+    """
+
+    @property
+    def is_healthy(self) -> bool: ...
+
+    @property
+    def backlog(self) -> int: ...
+
+    def begin_session(self, date: str) -> None: ...
+
+    def bar(
+        self, look: "Look", answer: "Answer | None", decision: "Decision", outcome: "Outcome", router: "Router"
+    ) -> None: ...
+
+    def event(self, kind: "EventKind", from_bar: int, detail: Mapping[str, str | int]) -> None: ...
+
+    def close(self, bars: int, router: "Router", book: "Book") -> None: ...
+
+    def discard(self) -> None: ...
 
 
 class Journal(Protocol):
