@@ -37,17 +37,17 @@ def test_luck_is_near_the_best_of_simulated_trials():
 def test_a_single_trial_needs_no_deflation():
     """Nothing was chosen: luck is 0 and both probabilities agree."""
     values = np.random.default_rng(1).normal(0.1, 1, 200)
-    alone = sharpe_evidence(values, [0.1])
-    assert alone is not None
-    assert (alone.trials, alone.luck_session, alone.deflated) == (1, 0.0, alone.probabilistic)
+    alone = sharpe_evidence(values, [0.1], trials_file="t.jsonl")
+    assert (alone.trials, alone.expected_best, alone.deflated) == (1, 0.0, alone.probabilistic)
 
 
 def test_more_trials_leave_less():
     """The same result among ten trials is worth less than among two."""
     values = np.random.default_rng(1).normal(0.1, 1, 200)
-    two, ten = sharpe_evidence(values, [0.1, -0.1]), sharpe_evidence(values, [0.1, -0.1] * 5)
-    assert two is not None
-    assert ten is not None
+    two, ten = (sharpe_evidence(values, [0.1, -0.1] * pairs, trials_file="t.jsonl") for pairs in (1, 5))
+    assert (two.trials, ten.trials) == (2, 10)
+    assert two.deflated is not None
+    assert ten.deflated is not None
     assert two.probabilistic == ten.probabilistic > two.deflated > ten.deflated
 
 
@@ -63,4 +63,6 @@ def test_moments_of_a_known_sample():
 @pytest.mark.parametrize("values", [np.ones(19), np.zeros(50), np.empty(0)])
 def test_too_few_or_equal_sessions_have_no_evidence(values: np.ndarray):
     """There is no ratio to judge."""
-    assert sharpe_evidence(values, []) is None
+    found = sharpe_evidence(values, [], trials_file="t.jsonl")
+    assert (found.daily_sharpe, found.probabilistic, found.deflated) == (None, None, None)
+    assert found.sessions == len(values)

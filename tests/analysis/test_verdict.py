@@ -3,83 +3,82 @@
 import numpy as np
 import pytest
 
-from trader.analysis.verdict import RANDOM_SEEDS, Finding, verdict
+from trader.analysis.evaluation_parts import VerdictKind
+from trader.analysis.verdict import RANDOM_SEEDS, verdict
 
 SEEDS = np.linspace(-1, 1, RANDOM_SEEDS)
 
 
-def found(mean_r: float, seeds: np.ndarray = SEEDS, sessions: int = 250, trades: int = 300) -> Finding:
+def found(mean_r: float, seeds: np.ndarray = SEEDS, sessions: int = 250, trades: int = 300) -> VerdictKind:
     """The finding alone."""
-    return verdict(mean_r, seeds, sessions=sessions, trades=trades).finding
+    return verdict(mean_r, seeds, sessions=sessions, trades=trades).kind
 
 
 def test_better_than_all_seeds_is_yes():
     """k = 0: p = 2 / 201."""
     seen = verdict(1.5, SEEDS, sessions=250, trades=300)
-    assert seen.finding is Finding.YES
-    assert seen.band is not None
-    assert (seen.band.k, seen.band.p) == (0, pytest.approx(2 / 201))
+    assert seen.kind is VerdictKind.BETTER
+    assert (seen.seeds_as_far, seen.p, seen.seeds) == (0, pytest.approx(2 / 201), 200)
     assert "YES" in seen.sentence
 
 
 def test_one_better_seed_leaves_yes_and_two_do_not():
     """k = 1: p = 4 / 201 = 0.0199; k = 2: p = 6 / 201 = 0.0299."""
-    assert found((SEEDS[-1] + SEEDS[-2]) / 2) is Finding.YES
-    assert found((SEEDS[-2] + SEEDS[-3]) / 2) is Finding.NO_DIFFERENCE
+    assert found((SEEDS[-1] + SEEDS[-2]) / 2) is VerdictKind.BETTER
+    assert found((SEEDS[-2] + SEEDS[-3]) / 2) is VerdictKind.NO_DIFFERENCE
 
 
 def test_a_seed_that_is_equal_counts_against_the_strategy():
     """At least as far out: a tie with the second best has k = 2."""
-    assert found(SEEDS[-1]) is Finding.YES
-    assert found(SEEDS[-2]) is Finding.NO_DIFFERENCE
+    assert found(SEEDS[-1]) is VerdictKind.BETTER
+    assert found(SEEDS[-2]) is VerdictKind.NO_DIFFERENCE
 
 
 def test_worse_than_all_seeds_is_worse():
     """The other side has the same rule."""
-    assert found(-1.5) is Finding.WORSE
-    assert found((SEEDS[1] + SEEDS[2]) / 2) is Finding.NO_DIFFERENCE
+    assert found(-1.5) is VerdictKind.WORSE
+    assert found((SEEDS[1] + SEEDS[2]) / 2) is VerdictKind.NO_DIFFERENCE
 
 
 def test_fewer_than_sixty_sessions_are_too_short_whatever_they_show():
     """59 and 60."""
-    assert found(1.5, sessions=59) is Finding.TOO_SHORT
-    assert found(1.5, sessions=60) is Finding.YES
+    assert found(1.5, sessions=59) is VerdictKind.TOO_SHORT
+    assert found(1.5, sessions=60) is VerdictKind.BETTER
 
 
-def test_without_a_trade_there_is_no_band():
+def test_without_a_trade_there_is_no_p():
     """Nothing was done, nothing is compared."""
     seen = verdict(0.0, SEEDS, sessions=250, trades=0)
-    assert (seen.finding, seen.band) == (Finding.NO_TRADES, None)
+    assert (seen.kind, seen.p, seen.seeds_as_far, seen.mean_daily_r) == (VerdictKind.NO_TRADES, None, None, None)
 
 
 def test_seeds_that_are_all_equal_to_the_strategy_show_no_difference():
     """p stays at most 1."""
     seen = verdict(0.0, np.zeros(RANDOM_SEEDS), sessions=250, trades=1)
-    assert seen.finding is Finding.NO_DIFFERENCE
-    assert seen.band is not None
-    assert seen.band.p == 1.0
+    assert seen.kind is VerdictKind.NO_DIFFERENCE
+    assert seen.p == 1.0
 
 
 def test_a_strategy_like_the_seeds_is_said_better_in_about_one_of_a_hundred():
     """By exchangeability two ranks of 201 are yes, 1.0 %: of 4,000 draws 40, and 4 standard deviations are 25 more."""
     rng = np.random.default_rng(20)
     draws = rng.standard_t(3, (4_000, RANDOM_SEEDS + 1))
-    findings = [found(float(row[0]), row[1:]) for row in draws]
-    assert 15 <= findings.count(Finding.YES) <= 65
-    assert 15 <= findings.count(Finding.WORSE) <= 65
+    kinds = [found(float(row[0]), row[1:]) for row in draws]
+    assert 15 <= kinds.count(VerdictKind.BETTER) <= 65
+    assert 15 <= kinds.count(VerdictKind.WORSE) <= 65
 
 
-@pytest.mark.parametrize("finding", Finding)
-def test_every_finding_has_its_sentence(finding: Finding):
+@pytest.mark.parametrize("kind", VerdictKind)
+def test_every_kind_has_its_sentence(kind: VerdictKind):
     """One for each, naming what it rests on."""
     cases = {
-        Finding.YES: (2.0, 250, 9),
-        Finding.WORSE: (-2.0, 250, 9),
-        Finding.NO_DIFFERENCE: (0.0, 250, 9),
-        Finding.TOO_SHORT: (2.0, 30, 9),
-        Finding.NO_TRADES: (0.0, 250, 0),
+        VerdictKind.BETTER: (2.0, 250, 9),
+        VerdictKind.WORSE: (-2.0, 250, 9),
+        VerdictKind.NO_DIFFERENCE: (0.0, 250, 9),
+        VerdictKind.TOO_SHORT: (2.0, 30, 9),
+        VerdictKind.NO_TRADES: (0.0, 250, 0),
     }
-    mean_r, sessions, trades = cases[finding]
+    mean_r, sessions, trades = cases[kind]
     seen = verdict(mean_r, SEEDS, sessions=sessions, trades=trades)
-    assert seen.finding is finding
-    assert seen.sentence.startswith(finding.value.split("_")[0].upper())
+    assert seen.kind is kind
+    assert seen.sentence.startswith(kind.value.upper())

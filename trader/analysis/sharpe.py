@@ -11,6 +11,7 @@ from statistics import NormalDist, variance
 from msgspec import Struct
 
 from trader.analysis.daily import Floats
+from trader.analysis.evaluation_parts import SharpeEvidence
 from trader.analysis.metrics import SHARPE_SESSIONS_MIN
 
 _NORMAL = NormalDist()
@@ -24,21 +25,6 @@ class Moments(Struct, frozen=True, kw_only=True):
     sharpe_session: float
     skewness: float
     kurtosis: float
-
-
-class SharpeEvidence(Struct, frozen=True, kw_only=True):
-    """What a Sharpe ratio proves. `probabilistic` = P(true ratio > 0); `deflated` = P(true ratio > `luck_session`).
-
-    `luck_session` is the Sharpe ratio per session that the best of `trials` worthless configurations is expected to
-    show; 0 for a single trial, where both probabilities are the same.
-    """
-
-    moments: Moments
-    trials: int
-    trials_variance: float
-    luck_session: float
-    probabilistic: float
-    deflated: float
 
 
 def moments(values: Floats) -> Moments | None:
@@ -71,22 +57,28 @@ def luck_session(trials: int, trials_variance: float) -> float:
     return math.sqrt(trials_variance) * ((1 - _EULER_GAMMA) * best + _EULER_GAMMA * rare)
 
 
-def sharpe_evidence(values: Floats, trial_sharpes_session: Sequence[float]) -> SharpeEvidence | None:
-    """What the Sharpe ratio of daily `values` proves after as many trials, their own among them; all per session.
+def sharpe_evidence(
+    values: Floats, trial_sharpes_session: Sequence[float], *, trials_file: str, notes: tuple[str, ...] = ()
+) -> SharpeEvidence:
+    """What the Sharpe ratio of daily `values` proves after as many trials, this one among them; all per session.
 
-    None where `values` have no Sharpe ratio.
+    With a single trial nothing was chosen: luck is 0 and both probabilities are the same. Where `values` have no
+    Sharpe ratio, every figure but the number of trials is None.
     """
-    seen = moments(values)
-    if seen is None:
-        return None
     trials = max(len(trial_sharpes_session), 1)
-    spread = variance(trial_sharpes_session) if trials > 1 else 0.0
-    luck = luck_session(trials, spread)
+    spread = variance(trial_sharpes_session) if trials > 1 else None
+    luck = luck_session(trials, spread or 0.0)
+    seen = moments(values)
     return SharpeEvidence(
-        moments=seen,
+        sessions=len(values),
+        daily_sharpe=None if seen is None else seen.sharpe_session,
+        skew=None if seen is None else seen.skewness,
+        kurtosis=None if seen is None else seen.kurtosis,
+        probabilistic=None if seen is None else probabilistic_sharpe(seen),
+        deflated=None if seen is None else probabilistic_sharpe(seen, luck),
         trials=trials,
         trials_variance=spread,
-        luck_session=luck,
-        probabilistic=probabilistic_sharpe(seen),
-        deflated=probabilistic_sharpe(seen, luck),
+        expected_best=luck,
+        trials_file=trials_file,
+        notes=notes,
     )
