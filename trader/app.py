@@ -97,13 +97,12 @@ def assemble(
         bundle = strategy.bundle if isinstance(strategy, Ppo) else None
     book = Book(assembly.terms_of_trade(settings, market).as_row(market))
     gate = Gate(assembly.gate_rules(settings), book.view())
-    advisor_id = _advisor_id(settings)
     if advisor is None:
-        advisor = _advisor(settings, advisor_id, is_patient=_live(log) is None)
+        advisor = advisor_of(settings, is_patient=_live(log) is None)
     ids = IdsRecord(
         config=decision_hash(settings),
         bundle=NO_BUNDLE if bundle is None else bundle.id,
-        advisor=advisor_id,
+        advisor=_advisor_id(settings),
         schema=schema_hash(),
     )
     router = Router(book, OrderGate(assembly.order_limits(settings)), market.tick_value_cents)
@@ -169,7 +168,8 @@ def _advisor_id(settings: Settings) -> str:
     return advisor.backend
 
 
-def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
+def advisor_of(settings: Settings, *, is_patient: bool) -> Advisor:
+    """The advisor that the settings name; `is_patient` where answers are waited for, as in every replay."""
     match settings.advisor.backend:
         case "off":
             return OffAdvisor()
@@ -177,7 +177,7 @@ def _advisor(settings: Settings, identity: str, *, is_patient: bool) -> Advisor:
             log = open_log(Path(settings.advisor.recorded_from or ""))
             return RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
         case "rules":
-            cache = AdviceCache(assembly.cache_rules(settings), identity)
+            cache = AdviceCache(assembly.cache_rules(settings), _advisor_id(settings))
             return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
 
 

@@ -135,6 +135,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
 class Headline(Struct, frozen=True, kw_only=True):
     """What is kept of the headline run alone.
 
+    `vetoed` are entries that the review blocked, `turned_away` entries of the strategy that advice replaced (no rules).
     `by_` are its trades cut in different ways; each cut holds every trade once. `by_decider`: who wanted the entry
     (`both`, `strategy`, `advisor`). `by_method`: the fusion's row at the entry. `by_change`: `unchanged` or `changed`
     by advice against the strategy's own proposal at that bar. `methods` and `actions` count decisions at bars, `vetoes`
@@ -143,6 +144,7 @@ class Headline(Struct, frozen=True, kw_only=True):
 
     trades: tuple[TradeRow, ...]
     vetoed: tuple[VetoRow, ...]
+    turned_away: tuple[VetoRow, ...]
     by_side: tuple[Slice, ...]
     by_hour: tuple[Slice, ...]
     by_segment: tuple[Slice, ...]

@@ -23,7 +23,8 @@ class Statistics(Struct, frozen=True, kw_only=True):
     with the range of resampled ones, `drawdown_sessions` from its peak to recovery or to the end (`drawdown_to`; None:
     not recovered), `deepest_usd` over equity at bar closes. `costs_usd` are commissions and slippage together,
     `cost_share_pct` their share of the gross profit of the trades before costs that won. `mae_r`, `mfe_r` are medians
-    over trades. `optimistic_usd` books ambiguous bars at their target.
+    over trades. `optimistic_usd` books ambiguous bars at their target. `time_in_market_pct` is the share of the entry
+    window's bars at whose close a position was open.
     """
 
     sessions: int
