@@ -18,9 +18,11 @@ from msgspec.structs import fields
 class BarOptions(Struct, frozen=True, kw_only=True):
     """Which bars, and how to read them; None where the file has to say."""
 
-    bars: Annotated[str, typer.Option(help="Bar file (CSV, gz too), or `sample` for the embedded one.")]
+    bars: Annotated[
+        str, typer.Option(help="Bar file (CSV, gz too), a folder of daily ones, or `sample` for the embedded one.")
+    ]
     layout: Annotated[
-        Literal["auto", "firstrate", "tradingview", "generic"], typer.Option(help="Layout of the file.")
+        Literal["auto", "firstrate", "tradingview", "databento", "generic"], typer.Option(help="Layout of the file.")
     ] = "auto"
     tz: Annotated[str | None, typer.Option(help="Zone of naive stamps, if the file cannot prove it.")] = None
     stamp: Annotated[

@@ -59,11 +59,13 @@ def show(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None
         document = {
             **msgspec.to_builtins(report),
             "log": log,
-            "skipped": [fault.text() for fault in source.skipped.listed],
+            "skipped": source.skipped.texts(),
         }
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         return
     sys.stdout.write(render(report))
+    for note in source.skipped.notes:
+        sys.stdout.write(f"bars: {note}\n")
     for fault in source.skipped.listed[:SKIPPED_SHOWN]:
         sys.stdout.write(f"skipped: {fault.text()}\n")
     if source.skipped.total > SKIPPED_SHOWN:

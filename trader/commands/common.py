@@ -9,6 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from trader.adapters.files.bars import BarSource, open_bars
+from trader.adapters.files.known import known_sha256
+from trader.adapters.files.layout import LayoutName
 from trader.adapters.files.options import ReadOptions
 from trader.adapters.files.rolls import Roll, RollPlan
 from trader.app import BarsFacts
@@ -91,6 +93,7 @@ def facts_for_log(source: BarSource, options: BarOptions) -> BarsFacts:
             "on_bad_bar": options.on_bad_bar,
             "from": options.date_from,
             "to": options.date_to,
+            **({"known": known_sha256()} if facts.layout.name == LayoutName.DATABENTO else {}),
         },
     )
 

@@ -48,11 +48,11 @@ def test_open_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, name: str) 
         ("firstrate", LayoutName.FIRSTRATE),
         ("tradingview", LayoutName.TRADINGVIEW),
         ("pacific", LayoutName.GENERIC),
-        ("databento", LayoutName.GENERIC),
+        ("databento", LayoutName.DATABENTO),
     ],
 )
 def test_detect_layout_names_what_it_knows(tmp_path: Path, name: str, layout: LayoutName) -> None:
-    """Two vendors have a name; the rest is generic."""
+    """Three vendors have a name; the rest is generic."""
     write = WRITERS[name][0]
     assert opened(written(tmp_path / "bars.csv", write(sessions()))).facts.layout.name == layout
 

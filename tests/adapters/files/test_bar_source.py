@@ -50,7 +50,7 @@ def test_open_missing_file_or_folder_is_refused_by_name(tmp_path: Path) -> None:
     """A path that leads nowhere, and one that leads to a folder."""
     with pytest.raises(InputError, match="none does not exist; check the path"):
         opened(tmp_path / "none")
-    with pytest.raises(InputError, match="is a folder; give one file with bars"):
+    with pytest.raises(InputError, match="is a folder without files such as NAME-YYYYMMDD"):
         opened(tmp_path)
 
 

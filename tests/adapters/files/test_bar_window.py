@@ -113,7 +113,7 @@ def test_open_other_market_has_its_own_tick(tmp_path: Path) -> None:
     ("option", "value", "said"),
     [
         ("chunk_rows", 0, "at least one row is read at a time; got 0"),
-        ("layout", "firstrat", "--layout 'firstrat' is none of auto, firstrate, tradingview, generic"),
+        ("layout", "firstrat", "--layout 'firstrat' is none of auto, firstrate, tradingview, databento, generic"),
         ("stamp", "start", "--stamp 'start' is none of open, close"),
         ("on_bad_bar", "ignore", "--on-bad-bar 'ignore' is none of stop, skip"),
     ],

@@ -10,14 +10,16 @@ from trader.adapters.files.checks import TimedRows, bar_times, check_rows
 from trader.adapters.files.clock import to_utc
 from trader.adapters.files.contracts import Labels, NamedContracts, PlannedContracts
 from trader.adapters.files.facts import FileFacts
-from trader.adapters.files.faults import Fault, Skipped
+from trader.adapters.files.faults import Fault, Reason, Skipped
+from trader.adapters.files.folder import DayTexts
 from trader.adapters.files.front import front_months
+from trader.adapters.files.known import KnownDefects
 from trader.adapters.files.options import ReadOptions, Window, WindowCut
 from trader.adapters.files.order import Sequence
 from trader.adapters.files.rolls import Roll, RollPlan, is_contract, is_same, read_rolls, require_contract
-from trader.adapters.files.rows import Rows, read_rows
+from trader.adapters.files.rows import Rows
 from trader.adapters.files.sniff import sniff
-from trader.adapters.files.source import BarText
+from trader.adapters.files.texts import LINES_A_FILE, BarTexts, OneText
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import DAY_NS
@@ -31,27 +33,30 @@ class BarSource:
     """One opened file of bars. `columns` reads it; afterwards `skipped` and `rows_of_others` say what was left out.
 
     `facts` is what the file is, `sha256` the hash of its bytes, `plan` what is stated of its contracts, `fronts` the
-    front months of a file with several contracts at a time.
+    front months of a file with several contracts at a time. `rolls` are the changes of contract that the last reading
+    has met, each with its offset. A folder of daily files is read as one file.
     """
 
     def __init__(
-        self, facts: FileFacts, market: Instrument, calendar: Calendar, options: ReadOptions, plan: RollPlan
+        self, texts: BarTexts, facts: FileFacts, market: Instrument, calendar: Calendar, options: ReadOptions
     ) -> None:
         self.facts = facts
-        self.plan = plan
+        self.plan = _plan(facts, market, options)
+        self.rolls: list[Roll] = []
         self.skipped = Skipped()
         self.rows_of_others = 0
+        self._texts = texts
         self._market = market
         self._calendar = calendar
         self._options = options
         self._window = Window.of(options)
         self._is_named = _names_contracts(facts, market)
         chooses = self._is_named and facts.is_mixed and options.contract is None
-        self.fronts: tuple[Roll, ...] = front_months(facts, market, calendar) if chooses else ()
+        self.fronts: tuple[Roll, ...] = front_months(texts, facts, market, calendar) if chooses else ()
 
     @property
     def sha256(self) -> str:
-        """Hash of the file's own bytes, packed where it is packed."""
+        """Hash of the file's own bytes, packed where it is packed; of a folder, of its files' names and hashes."""
         return self.facts.sha256
 
     def columns(self) -> Iterator[BarColumns]:
@@ -60,20 +65,22 @@ class BarSource:
         BadBarError at the first bad row, or, with on_bad_bar "skip", none: such rows are counted in `skipped`.
         InputError where the file changed since it was opened, or a contract's offset is not known.
         """
-        self.skipped, self.rows_of_others = Skipped(), 0
-        contracts = self._contracts()
+        self.skipped, self.rows_of_others, self.rolls = Skipped(), 0, []
+        contracts, known = self._contracts(), KnownDefects(self.facts, self._calendar)
         order, window = Sequence(self.facts), WindowCut(self._window)
-        text = BarText(Path(self.facts.path))
-        for rows, unread in read_rows(text, self.facts.layout, self.facts.form, self._options.chunk_rows):
+        texts = self._texts
+        for rows, unread in texts.rows(self.facts.layout, self.facts.form, self._options.chunk_rows):
             timed, faults = window.cut(self._timed(rows), unread)
             if window.is_over:
                 break
             chosen = contracts.choose(timed)
             self.rows_of_others += len(timed) - len(chosen)
-            good, bad = check_rows(chosen, self.facts, self._market)
+            good, bad = check_rows(self._without_known(chosen, known), self.facts, self._market)
             yield from self._settle(*order.pass_on(good, faults + bad), contracts)
         yield from self._settle(*order.pass_on(None, []), contracts)
-        if text.sha256 not in {"", self.sha256}:
+        self.rows_of_others += texts.spreads
+        self.skipped.notes = [*known.told(), *texts.gaps(self._calendar)]
+        if texts.sha256 not in {"", self.sha256}:
             msg = f"{self.facts.path} changed while it was read; start again"
             raise InputError(msg)
 
@@ -82,10 +89,24 @@ class BarSource:
     ) -> Iterator[BarColumns]:
         """Bars of rows that passed; before them the faults are counted, or the first is raised."""
         if faults and self._options.on_bad_bar != "skip":
-            raise faults[0].error(self.facts.path)
-        self.skipped.add(faults)
+            raise self._texts.placed(faults[0]).error(self.facts.path)
+        self.skipped.add(self._texts.placed(fault) for fault in faults)
         if passed is not None and len(passed):
-            yield _columns(passed, contracts.label(passed))
+            labels = contracts.label(passed)
+            self._note_rolls(passed, labels)
+            yield _columns(passed, labels)
+
+    def _without_known(self, timed: TimedRows, known: KnownDefects) -> TimedRows:
+        """The rows without those that are known to be wrong, which are counted whatever --on-bad-bar says."""
+        rest, at_edge, listed = known.cut(timed)
+        self.skipped.add(self._texts.placed(fault) for fault in at_edge)
+        self.skipped.counts[Reason.KNOWN] += listed
+        return rest
+
+    def _note_rolls(self, passed: TimedRows, labels: Labels) -> None:
+        for i in np.flatnonzero(labels.roll_offset).tolist():
+            contract, points = labels.symbols[labels.index[i]], float(labels.roll_offset[i])
+            self.rolls.append(Roll(ts_ns=int(passed.ts_open_ns[i]), contract=contract, offset_points=points))
 
     def _timed(self, rows: Rows) -> TimedRows:
         instants = to_utc(rows.stamp_ns, self.facts.tz)
@@ -95,7 +116,7 @@ class BarSource:
     def _contracts(self) -> PlannedContracts | NamedContracts:
         if not self._is_named:
             return PlannedContracts(self.facts.path, self._market, self.plan)
-        return NamedContracts(self.facts.path, self._market, self.plan, wanted=self._wanted(), schedule=self.fronts)
+        return NamedContracts(self._texts, self._market, self.plan, wanted=self._wanted(), schedule=self.fronts)
 
     def _wanted(self) -> str | None:
         """The contract of the options as the file writes it; InputError where the file does not have it."""
@@ -111,27 +132,28 @@ class BarSource:
 
 
 def open_bars(path: Path, *, market: Instrument, calendar: Calendar, options: ReadOptions | None = None) -> BarSource:
-    """Find out what a file of bars is and make it ready to be read.
+    """Find out what a file of bars, or a folder of daily ones, is and make it ready to be read.
 
-    InputError where it is missing, no file of bars, outside the calendar, or leaves open what must be known: the
-    message names the option that states it. UsageError where an option cannot be read.
+    Of a folder only the files that --from and --to need are opened. InputError where it is missing, no file of bars,
+    outside the calendar, or leaves open what must be known: the message names the option that states it. UsageError
+    where an option cannot be read.
     """
     options = options or ReadOptions()
     options.require_known()
     window = Window.of(options)
     if options.contract is not None:
         require_contract(options.contract, market)
-    facts = sniff(path, market=market, calendar=calendar, options=options)
+    texts: BarTexts = DayTexts(path, window) if path.is_dir() else OneText(path)
+    facts = sniff(texts, market=market, calendar=calendar, options=options)
     first_ns, last_ns = max(facts.first_ns, window.from_ns), min(facts.last_ns, window.to_ns - 1)
     if first_ns > last_ns:
         msg = f"{path}: no bar lies in the range of --from and --to; the file has {_extent(facts)}"
         raise InputError(msg)
     _require_covered(facts, first_ns, calendar)
-    plan = _plan(facts, market, options, days=(last_ns - first_ns) / DAY_NS)
-    return BarSource(facts, market, calendar, options, plan)
+    return BarSource(texts, facts, market, calendar, options)
 
 
-def _plan(facts: FileFacts, market: Instrument, options: ReadOptions, *, days: float) -> RollPlan:
+def _plan(facts: FileFacts, market: Instrument, options: ReadOptions) -> RollPlan:
     """What is stated of the contracts; InputError where a long file states nothing."""
     match options.rolls:
         case RollPlan() as plan:
@@ -143,6 +165,8 @@ def _plan(facts: FileFacts, market: Instrument, options: ReadOptions, *, days: f
             return RollPlan(first_contract=options.contract, rolls=(), is_adjusted=True)
         case None:
             pass
+    window = Window.of(options)
+    days = (min(facts.last_ns, window.to_ns - 1) - max(facts.first_ns, window.from_ns)) / DAY_NS
     if days > DAYS_WITHOUT_ROLL and options.contract is None and not _names_contracts(facts, market):
         msg = (
             f"{facts.path} has {days:.0f} days of bars ({_extent(facts)}) and does not name their contract; state the "
@@ -185,5 +209,5 @@ def _columns(passed: TimedRows, labels: Labels) -> BarColumns:
         symbols=labels.symbols,
         symbol_index=labels.index,
         roll_offset=labels.roll_offset,
-        first_line=int(rows.line[0]) if in_step else 0,
+        first_line=int(rows.line[0]) % LINES_A_FILE if in_step else 0,
     )

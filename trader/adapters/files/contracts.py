@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trader.adapters.files.checks import TimedRows
 from trader.adapters.files.rolls import Roll, RollPlan, expiry, is_contract
+from trader.adapters.files.texts import BarTexts
 from trader.domain.instruments import Instrument
 from trader.domain.units import DAY_NS
 from trader.errors import InputError, InvariantError
@@ -57,9 +58,9 @@ class NamedContracts:
     """
 
     def __init__(
-        self, path: str, market: Instrument, plan: RollPlan, *, wanted: str | None, schedule: Iterable[Roll]
+        self, texts: BarTexts, market: Instrument, plan: RollPlan, *, wanted: str | None, schedule: Iterable[Roll]
     ) -> None:
-        self._path = path
+        self._texts = texts
         self._market = market
         self._plan = plan
         self._wanted = wanted
@@ -94,7 +95,7 @@ class NamedContracts:
         for name in np.unique(names).tolist():
             symbol = name.decode()
             last_ns = int(timed.ts_open_ns[np.flatnonzero(names == name)[-1]])
-            _require_alive(self._path, symbol, last_ns, self._market)
+            _require_alive(str(self._texts.path), symbol, last_ns, self._market)
             if symbol not in self._symbols:
                 self._symbols.append(symbol)
         self._last = names[-1].decode()
@@ -110,9 +111,10 @@ class NamedContracts:
         if stated is None:
             stated = self._common.get(new)
         if stated is None:
+            where = self._texts.place(int(timed.rows.line[i]))
             msg = (
-                f"{self._path}, line {timed.rows.line[i]}: the contract changes from {old} to {new}, and the file has "
-                "no minute with both; state the offset in a file of rolls and give it with --rolls FILE"
+                f"{where}: the contract changes from {old} to {new}, and the file has no minute with both; "
+                "state the offset in a file of rolls and give it with --rolls FILE"
             )
             raise InputError(msg)
         return stated
@@ -130,14 +132,16 @@ class NamedContracts:
                 points = float(new_close[in_new[-1]] - old_close[in_old[-1]])
                 self._common[new.contract] = self._market.to_points(self._market.to_ticks(points))
         for name in present:
-            mine = np.flatnonzero(names == name)[-1:]
+            mine = np.flatnonzero((names == name) & (timed.ts_close_ns >= 0))[-1:]
+            if not len(mine):
+                continue
             self._newest[name.decode("ascii", "replace")] = (timed.ts_open_ns[mine], timed.rows.prices[3, mine])
 
     def _closes(
         self, timed: TimedRows, names: NDArray[np.bytes_], contract: str, before_ns: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Times and closes of a contract before a roll, with its newest row of the chunk before."""
-        mine = (names == contract.encode()) & (timed.ts_open_ns < before_ns) & (timed.ts_open_ns >= 0)
+        mine = (names == contract.encode()) & (timed.ts_open_ns < before_ns) & (timed.ts_close_ns >= 0)
         times, closes = timed.ts_open_ns[mine], timed.rows.prices[3, mine]
         if contract in self._newest and self._newest[contract][0][0] < before_ns:
             times = np.append(self._newest[contract][0], times)

@@ -32,6 +32,8 @@ class Reason(StrEnum):
     OVERLAP = "overlap"
     OFF_GRID = "off_grid"
     NOT_COVERED = "not_covered"
+    AT_EDGE = "at_edge"
+    KNOWN = "known"
 
 
 PROBLEMS: dict[Reason, tuple[str, str]] = {
@@ -53,32 +55,47 @@ PROBLEMS: dict[Reason, tuple[str, str]] = {
     Reason.OVERLAP: ("begins before the bar before it has closed", "remove the line: bars of two periods are mixed"),
     Reason.OFF_GRID: ("does not begin at a multiple of the file's bar period", "remove the line, or resample the file"),
     Reason.NOT_COVERED: ("is outside the session calendar", "repair or remove the line"),
+    Reason.AT_EDGE: (
+        "is a closed minute beside an open one",
+        "left out: trades of the closing or opening match, stamped a moment off",
+    ),
+    Reason.KNOWN: ("is of a session that the shipped list of known holes names", "left out with the session"),
 }
 """What is wrong with the value, and the remedy; one entry a reason."""
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """One row that is no bar: where, which field, what stands there and why that cannot be."""
+    """One row that is no bar: where, which field, what stands there and why that cannot be.
+
+    `file` is the name of the file in its folder, empty where there is one file only.
+    """
 
     line: int
     reason: Reason
     field: str
     value: str
+    file: str = ""
 
     def text(self) -> str:
-        """Line, field, value, problem and remedy, without the file."""
+        """Line, field, value, problem and remedy; the file only where it is one of a folder."""
         problem, remedy = PROBLEMS[self.reason]
-        return f"line {self.line}: {self.field} {self.value!r} {problem}; {remedy}"
+        where = f"{self.file}, " if self.file else ""
+        return f"{where}line {self.line}: {self.field} {self.value!r} {problem}; {remedy}"
 
     def error(self, path: str) -> BadBarError:
         """The error that a reader which stops at the first bad bar raises."""
-        return BadBarError(f"{path}, {self.text()}, or skip such lines with --on-bad-bar skip")
+        separator = "/" if self.file else ", "
+        return BadBarError(f"{path}{separator}{self.text()}, or skip such lines with --on-bad-bar skip")
 
 
 class Skipped:
-    """Rows that a reader left out: every one is counted by its reason, the first hundred are listed."""
+    """Rows that a reader left out: every one is counted by its reason, the first hundred are listed.
+
+    `notes` tell in words what is known of the whole: sessions of the shipped list, days without a file.
+    """
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         self.counts: Counter[Reason] = Counter()
         self.listed: list[Fault] = []
 
@@ -93,3 +110,7 @@ class Skipped:
             self.counts[fault.reason] += 1
             if len(self.listed) < LISTED_AT_MOST:
                 self.listed.append(fault)
+
+    def texts(self) -> list[str]:
+        """The notes, then the faults that are listed."""
+        return [*self.notes, *(fault.text() for fault in self.listed)]

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 
@@ -10,8 +9,7 @@ from trader.adapters.files.checks import bar_times
 from trader.adapters.files.clock import to_utc
 from trader.adapters.files.facts import FileFacts
 from trader.adapters.files.rolls import Roll, calendar_front, expiry, is_contract
-from trader.adapters.files.rows import read_rows
-from trader.adapters.files.source import BarText
+from trader.adapters.files.texts import BarTexts
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
 from trader.errors import InputError
@@ -19,13 +17,13 @@ from trader.errors import InputError
 _ROWS = 16_384
 
 
-def front_months(facts: FileFacts, market: Instrument, calendar: Calendar) -> tuple[Roll, ...]:
+def front_months(texts: BarTexts, facts: FileFacts, market: Instrument, calendar: Calendar) -> tuple[Roll, ...]:
     """The front month from each 18:00 ET on at which it changes; the first entry is the beginning of the file.
 
     The volume leader of the previous session in the file, never back to an earlier expiry; before there is one, and
     in a file without volume, the calendar's contract. Spreads and other markets never lead. Offsets are left at nan.
     """
-    traded = _traded(facts, market, calendar)
+    traded = _traded(texts, facts, market, calendar)
     if not traded:
         named = ", ".join(facts.contracts[:5])
         msg = f"{facts.path} has no bar of a {market.symbol} contract: it names {named}; check --market"
@@ -45,10 +43,10 @@ def front_months(facts: FileFacts, market: Instrument, calendar: Calendar) -> tu
     return tuple(fronts)
 
 
-def _traded(facts: FileFacts, market: Instrument, calendar: Calendar) -> dict[int, Counter[str]]:
+def _traded(texts: BarTexts, facts: FileFacts, market: Instrument, calendar: Calendar) -> dict[int, Counter[str]]:
     """Volume (bars where there is none) by session and contract of the market."""
     traded: dict[int, Counter[str]] = {}
-    for rows, _ in read_rows(BarText(Path(facts.path)), facts.layout, facts.form, _ROWS):
+    for rows, _ in texts.rows(facts.layout, facts.form, _ROWS):
         opens, closes = bar_times(to_utc(rows.stamp_ns, facts.tz), facts, calendar)
         good = closes >= 0
         if rows.contract is None or not good.any():

@@ -22,6 +22,7 @@ class LayoutName(StrEnum):
 
     FIRSTRATE = "firstrate"
     TRADINGVIEW = "tradingview"
+    DATABENTO = "databento"
     GENERIC = "generic"
 
 
@@ -53,6 +54,18 @@ NAMES: dict[int, tuple[str, ...]] = {
 _PRICES = (kernel.OPEN, kernel.HIGH, kernel.LOW, kernel.CLOSE)
 _EPOCH_DIGITS = {10: kernel.EPOCH_S, 13: kernel.EPOCH_MS, 16: kernel.EPOCH_US, 19: kernel.EPOCH_NS}
 _FIRSTRATE = ("timestamp", "open", "high", "low", "close", "volume")
+_DATABENTO = (
+    "tsevent",
+    "rtype",
+    "publisherid",
+    "instrumentid",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "symbol",
+)
 _TRADINGVIEW = ("time", "open", "high", "low", "close")
 
 
@@ -130,6 +143,8 @@ def _normal(column: str) -> str:
 def _named(normal: tuple[str, ...], *, is_zoned: bool) -> LayoutName:
     if normal == _FIRSTRATE and not is_zoned:
         return LayoutName.FIRSTRATE
+    if normal == _DATABENTO and is_zoned:
+        return LayoutName.DATABENTO
     if normal[: len(_TRADINGVIEW)] == _TRADINGVIEW and is_zoned:
         return LayoutName.TRADINGVIEW
     return LayoutName.GENERIC

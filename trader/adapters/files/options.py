@@ -19,7 +19,7 @@ CHUNK_ROWS = 16_384
 _FIRST_NS, _LAST_NS = -(1 << 62), 1 << 62
 
 
-Layouts = Literal["auto", "firstrate", "tradingview", "generic"]
+Layouts = Literal["auto", "firstrate", "tradingview", "databento", "generic"]
 Stamps = Literal["open", "close"]
 OnBadBar = Literal["stop", "skip"]
 
@@ -27,7 +27,7 @@ OnBadBar = Literal["stop", "skip"]
 class ReadOptions(Struct, frozen=True, kw_only=True):
     """How to read a file of bars; the defaults trust the file only as far as it proves itself.
 
-    `layout`: auto, firstrate, tradingview or generic; a layout that is named, not detected, states its clock too.
+    `layout`: auto, firstrate, tradingview, databento or generic; one that is named, not detected, states its clock too.
     `tz`: IANA zone (or ET, CT, MT, PT) of the stamps. `stamp`: the end of a bar that its stamp names. `rolls`: a file
     of rolls (rolls.py), a plan, or "none" for one contract or prices that are already adjusted. `contract`: the one
     contract of the file, or the one to choose of several. `date_from`, `date_to`: a session's date such as 2019-07-05
@@ -67,6 +67,16 @@ class Window(Struct, frozen=True, kw_only=True):
     from_ns: int
     to_ns: int
 
+    @property
+    def is_from_start(self) -> bool:
+        """Was no --from given?"""
+        return self.from_ns == _FIRST_NS
+
+    @property
+    def is_to_end(self) -> bool:
+        """Was no --to given?"""
+        return self.to_ns == _LAST_NS
+
     @classmethod
     def of(cls, options: ReadOptions) -> "Window":
         """The window of --from and --to; UsageError where they cannot be read or leave nothing."""
@@ -86,7 +96,7 @@ class WindowCut:
 
     def __init__(self, window: Window) -> None:
         self._window = window
-        self._was_inside = window.from_ns == _FIRST_NS
+        self._was_inside = window.is_from_start
         self.is_over = False
 
     def cut(self, timed: TimedRows, faults: list[Fault]) -> tuple[TimedRows, list[Fault]]:

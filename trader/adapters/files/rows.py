@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from trader.adapters.files.faults import Fault, Reason
@@ -42,6 +43,14 @@ class Rows(Struct, frozen=True, kw_only=True):
             offset=None if self.offset is None else self.offset[which],
             line=self.line[which],
         )
+
+    def with_contracts(self, contract: NDArray[np.bytes_]) -> "Rows":
+        """The same rows with other names of their contracts."""
+        return replace(self, contract=contract)
+
+    def with_lines(self, line: NDArray[np.int64]) -> "Rows":
+        """The same rows with other numbers of their lines."""
+        return replace(self, line=line)
 
 
 class _Room:

@@ -1,14 +1,12 @@
 """Finds out what a bar file is, and how that is known, before one bar is used."""
 
-from pathlib import Path
-
 from trader.adapters.files.clock import to_utc, zone_name
 from trader.adapters.files.facts import FileFacts, Stamp
-from trader.adapters.files.layout import Layout, detect_layout
+from trader.adapters.files.layout import Layout, LayoutName
 from trader.adapters.files.options import ReadOptions
 from trader.adapters.files.proof import Known, prove_clock
-from trader.adapters.files.source import BarText
 from trader.adapters.files.survey import bar_minutes, survey
+from trader.adapters.files.texts import BarTexts
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import MINUTE_NS
@@ -19,10 +17,10 @@ NAMED_LAYOUT_CLOCKS = {"firstrate": "America/New_York", "tradingview": "UTC"}
 """Time zone that a layout means when the user names it; both stamp the bar's open."""
 
 
-def sniff(path: Path, *, market: Instrument, calendar: Calendar, options: ReadOptions) -> FileFacts:
-    """Read the whole file once and say what it is; InputError where it is no file of bars or proves too little."""
-    text = BarText(path)
-    layout = detect_layout(path, text.head, options.layout)
+def sniff(text: BarTexts, *, market: Instrument, calendar: Calendar, options: ReadOptions) -> FileFacts:
+    """Read the whole text once and say what it is; InputError where it is no file of bars or proves too little."""
+    path = text.path
+    layout = text.layout(options.layout)
     seen, form = survey(text, layout, market)
     period = bar_minutes(str(path), seen)
     clock = prove_clock(str(path), seen, period, calendar, _known(layout, options))
@@ -67,4 +65,6 @@ def _known(layout: Layout, options: ReadOptions) -> Known:
         stamp, stamp_proof = Stamp(options.stamp), f"stated by --stamp {options.stamp}"
     elif by_layout is not None:
         stamp, stamp_proof = Stamp.OPEN, f"stated by --layout {by_layout}"
+    elif layout.name == LayoutName.DATABENTO:
+        stamp, stamp_proof = Stamp.OPEN, "proved by the file: the columns are Databento's, whose ts_event is the open"
     return Known(tz=tz, tz_proof=tz_proof, stamp=stamp, stamp_proof=stamp_proof)

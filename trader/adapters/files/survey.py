@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from trader.adapters.files.faults import Fault
 from trader.adapters.files.layout import Layout
-from trader.adapters.files.rows import Rows, read_rows
-from trader.adapters.files.source import BarText
+from trader.adapters.files.rows import Rows
+from trader.adapters.files.texts import BarTexts
 from trader.domain.instruments import Instrument
 from trader.domain.units import MINUTE_NS
 from trader.errors import InputError
@@ -123,7 +123,7 @@ class _Tally:
             self.contracts.setdefault(name)
 
 
-def survey(text: BarText, layout: Layout, market: Instrument) -> tuple[Survey, int]:
+def survey(text: BarTexts, layout: Layout, market: Instrument) -> tuple[Survey, int]:
     """Read the whole file once; the survey and the way of writing dates (kernels.bar_rows) that the file proves.
 
     InputError where month and day cannot be told apart, where too few rows can be read, or where prices are off tick.
@@ -156,9 +156,9 @@ def survey(text: BarText, layout: Layout, market: Instrument) -> tuple[Survey, i
     return seen, best
 
 
-def _read(text: BarText, layout: Layout, form: int, market: Instrument) -> _Tally:
+def _read(text: BarTexts, layout: Layout, form: int, market: Instrument) -> _Tally:
     tally = _Tally(market)
-    for rows, faults in read_rows(text, layout, form, SURVEY_ROWS):
+    for rows, faults in text.rows(layout, form, SURVEY_ROWS):
         tally.add(rows, faults)
         if len(tally.contracts) > CONTRACTS_AT_MOST:
             name = layout.column(kernel.CONTRACT)
@@ -167,9 +167,9 @@ def _read(text: BarText, layout: Layout, form: int, market: Instrument) -> _Tall
     return tally
 
 
-def _require_bars(text: BarText, tally: _Tally, market: Instrument) -> None:
+def _require_bars(text: BarTexts, tally: _Tally, market: Instrument) -> None:
     if tally.rows < 2 or tally.faulty > tally.rows:
-        first = f"; {tally.faults[0].text()}" if tally.faults else ""
+        first = f"; {text.placed(tally.faults[0]).text()}" if tally.faults else ""
         msg = f"{text.path} is no file of bars: {tally.rows} of {tally.rows + tally.faulty} rows can be read{first}"
         raise InputError(msg)
     if tally.steps_back * 2 > tally.rows:
