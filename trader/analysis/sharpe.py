@@ -58,15 +58,17 @@ def luck_session(trials: int, trials_variance: float) -> float:
 
 
 def sharpe_evidence(
-    values: Floats, trial_sharpes_session: Sequence[float], *, trials_file: str, notes: tuple[str, ...] = ()
+    values: Floats, trial_sharpes_session: Sequence[float | None], *, trials_file: str, notes: tuple[str, ...] = ()
 ) -> SharpeEvidence:
     """What the Sharpe ratio of daily `values` proves after as many trials, this one among them; all per session.
 
-    With a single trial nothing was chosen: luck is 0 and both probabilities are the same. Where `values` have no
-    Sharpe ratio, every figure but the number of trials is None.
+    A trial whose ratio has no meaning (None) is counted, but says nothing about their spread. With a single trial
+    nothing was chosen: luck is 0 and both probabilities are the same. Where `values` have no Sharpe ratio, they have
+    no probabilities either.
     """
     trials = max(len(trial_sharpes_session), 1)
-    spread = variance(trial_sharpes_session) if trials > 1 else None
+    known = [sharpe for sharpe in trial_sharpes_session if sharpe is not None]
+    spread = variance(known) if len(known) > 1 else None
     luck = luck_session(trials, spread or 0.0)
     seen = moments(values)
     return SharpeEvidence(

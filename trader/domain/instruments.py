@@ -63,6 +63,15 @@ def instrument(symbol: str) -> Instrument:
         raise ConfigurationError(msg) from None
 
 
+def index_symbol(symbol: str) -> str:
+    """The E-mini on the same index: NQ for MNQ and for NQ itself. Whoever has seen one has seen the other.
+
+    ConfigurationError on an unknown market.
+    """
+    index = instrument(symbol).name.removeprefix("Micro ")
+    return next(market.symbol for market in INSTRUMENTS.values() if market.name == index)
+
+
 def contract_year_month(contract: str) -> tuple[int, int]:
     """Expiry year and month of a contract code such as NQZ3, NQZ23 or NQZ2023; a one-digit year is of 2015..2024.
 
