@@ -88,7 +88,7 @@ PARTS = (TERMS, WINDOW, RISK, ORDERS, FUSION, GATE, ASK, CACHE)
 
 ELSEWHERE = {
     "market", "strategy.name", "strategy.options", "policy.bundle", "policy.allow_mismatch", "advisor.recorded_from",
-    "account.on_exhausted", "journal.dir", "journal.queue_records",
+    "account.on_exhausted", "journal.dir", "journal.queue_records", "state.dir",
 }  # fmt: skip
 """What `trader.app` and the commands read themselves."""
 ALL_WINDOW = {"execution.entry_window"} | {f"execution.windows.all.{name}" for name in ("start", "end", "flat_at")}

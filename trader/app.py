@@ -200,7 +200,7 @@ def _manifest(
     account: AccountRecord,
     strategy_sha256: str | None,
 ) -> StartRecord:
-    config = settings.model_dump(mode="json", exclude={"journal"})
+    config = settings.model_dump(mode="json", exclude={"journal", "state"})
     return StartRecord(
         v=LOG_VERSION,
         code_version=__version__,

@@ -40,6 +40,7 @@ def test_settings_written_out_and_read_back_are_equal(tmp_path: Path) -> None:
         ("strategy.options.fast=10", True),
         ("advisor.assumed_latency_ms=60000", True),
         ("journal.dir=elsewhere", False),
+        ("state.dir=elsewhere", False),
         ("advisor.deadline_ms=251", True),
         ("advisor.backend=off", False),
         ("llm_model.temperature=0.1", False),

@@ -232,6 +232,12 @@ class JournalSettings(_Section):
     queue_records: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
+class StateSettings(_Section):
+    """What is remembered from one command to the next."""
+
+    dir: Annotated[str, Field(min_length=1)]
+
+
 class LlmModelSettings(_Section):
     """The language model of the advisor's model back ends."""
 
@@ -274,6 +280,7 @@ class Settings(BaseSettings):
     risk: RiskSettings
     gate: GateSettings
     journal: Annotated[JournalSettings, ASIDE]
+    state: Annotated[StateSettings, ASIDE]
     llm_model: Annotated[LlmModelSettings, ASIDE]
 
     def __init__(self, *, trees: Sequence[dict[str, Any]] = (), **values: Any) -> None:
