@@ -44,7 +44,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, *, keeps_log:
 async def _replay(made: Run, source: BarSource) -> float | None:
     made.engine.controls.reconciled()
     try:
-        with Progress("replay", source.facts.rows) as progress:
+        with Progress("replay", source.bars_at_most) as progress:
             feed = WatchedFeed(ReplayFeed(source.columns()), progress)
             await made.engine.run(feed)
             return feed.bars_per_s

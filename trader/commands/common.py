@@ -79,7 +79,7 @@ def facts_for_log(source: BarSource, options: BarOptions) -> BarsFacts:
     """
     facts = source.facts
     return BarsFacts(
-        source=SAMPLE_NAME if is_sample(options) else Path(facts.path).name,
+        source=SAMPLE_NAME if is_sample(options) else Path(facts.path).absolute().name,
         sha256=facts.sha256,
         synthetic=is_sample(options),
         bar_minutes=facts.bar_minutes,

@@ -12,14 +12,16 @@ from trader.adapters.files.contracts import Labels, NamedContracts, PlannedContr
 from trader.adapters.files.facts import FileFacts
 from trader.adapters.files.faults import Fault, Reason, Skipped
 from trader.adapters.files.folder import DayTexts
-from trader.adapters.files.front import front_months
-from trader.adapters.files.known import KnownDefects
+from trader.adapters.files.front import NO_CHOICE, front_months
+from trader.adapters.files.known import KnownDefects, known_sessions
+from trader.adapters.files.layout import LayoutName
 from trader.adapters.files.options import ReadOptions, Window, WindowCut
 from trader.adapters.files.order import Sequence
 from trader.adapters.files.rolls import Roll, RollPlan, is_contract, is_same, read_rolls, require_contract
 from trader.adapters.files.rows import Rows
 from trader.adapters.files.sniff import sniff
 from trader.adapters.files.texts import LINES_A_FILE, BarTexts, OneText
+from trader.adapters.files.thin import thin_sessions
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import DAY_NS
@@ -32,9 +34,8 @@ DAYS_WITHOUT_ROLL = 80
 class BarSource:
     """One opened file of bars. `columns` reads it; afterwards `skipped` and `rows_of_others` say what was left out.
 
-    `facts` is what the file is, `sha256` the hash of its bytes, `plan` what is stated of its contracts, `fronts` the
-    front months of a file with several contracts at a time. `rolls` are the changes of contract that the last reading
-    has met, each with its offset. A folder of daily files is read as one file.
+    `facts` is what the file is, `plan` what is stated of its contracts, `rolls` the changes of contract that the last
+    reading has met, each with its offset. A folder of daily files is read as one file.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class BarSource:
         self.facts = facts
         self.plan = _plan(facts, market, options)
         self.rolls: list[Roll] = []
+        self._contract = ""
         self.skipped = Skipped()
         self.rows_of_others = 0
         self._texts = texts
@@ -52,7 +54,20 @@ class BarSource:
         self._window = Window.of(options)
         self._is_named = _names_contracts(facts, market)
         chooses = self._is_named and facts.is_mixed and options.contract is None
-        self.fronts: tuple[Roll, ...] = front_months(texts, facts, market, calendar) if chooses else ()
+        self._fronts = front_months(texts, facts, market, calendar) if chooses else NO_CHOICE
+
+    @property
+    def fronts(self) -> tuple[Roll, ...]:
+        """The front month from each 18:00 ET on at which it changes; offsets are known after reading (`rolls`)."""
+        return self._fronts.schedule
+
+    @property
+    def bars_at_most(self) -> int:
+        """How many bars `columns` will give, or a few more: what progress is measured by."""
+        sessions = ((self._calendar.session(index), bars) for index, bars in self._fronts.bars.items())
+        window = self._window
+        inside = sum(bars for at, bars in sessions if at.close_ns > window.from_ns and at.open_ns < window.to_ns)
+        return inside if self.fronts else self.facts.rows
 
     @property
     def sha256(self) -> str:
@@ -66,6 +81,7 @@ class BarSource:
         InputError where the file changed since it was opened, or a contract's offset is not known.
         """
         self.skipped, self.rows_of_others, self.rolls = Skipped(), 0, []
+        self._contract = ""
         contracts, known = self._contracts(), KnownDefects(self.facts, self._calendar)
         order, window = Sequence(self.facts), WindowCut(self._window)
         texts = self._texts
@@ -79,7 +95,7 @@ class BarSource:
             yield from self._settle(*order.pass_on(good, faults + bad), contracts)
         yield from self._settle(*order.pass_on(None, []), contracts)
         self.rows_of_others += texts.spreads
-        self.skipped.notes = [*known.told(), *texts.gaps(self._calendar)]
+        self.skipped.notes = [*known.told(), *self._holes(texts)]
         if texts.sha256 not in {"", self.sha256}:
             msg = f"{self.facts.path} changed while it was read; start again"
             raise InputError(msg)
@@ -100,13 +116,26 @@ class BarSource:
         """The rows without those that are known to be wrong, which are counted whatever --on-bad-bar says."""
         rest, at_edge, listed = known.cut(timed)
         self.skipped.add(self._texts.placed(fault) for fault in at_edge)
-        self.skipped.counts[Reason.KNOWN] += listed
+        if listed:
+            self.skipped.counts[Reason.KNOWN] += listed
         return rest
 
+    def _holes(self, texts: BarTexts) -> list[str]:
+        """What seems to be missing: days without a file, sessions with few bars."""
+        if self.facts.layout.name != LayoutName.DATABENTO:
+            return []
+        listed = frozenset(known.session for known in known_sessions())
+        thin = thin_sessions(self._fronts.bars, self.facts.bar_minutes, self._window, listed, self._calendar)
+        return [*texts.gaps(self._calendar), *thin]
+
     def _note_rolls(self, passed: TimedRows, labels: Labels) -> None:
-        for i in np.flatnonzero(labels.roll_offset).tolist():
-            contract, points = labels.symbols[labels.index[i]], float(labels.roll_offset[i])
-            self.rolls.append(Roll(ts_ns=int(passed.ts_open_ns[i]), contract=contract, offset_points=points))
+        is_first = np.append(True, np.diff(labels.index) != 0)
+        names = [labels.symbols[i] for i in labels.index[is_first].tolist()]
+        for i, contract in zip(np.flatnonzero(is_first).tolist(), names, strict=True):
+            if self._contract not in {"", contract}:
+                points = float(labels.roll_offset[i])
+                self.rolls.append(Roll(ts_ns=int(passed.ts_open_ns[i]), contract=contract, offset_points=points))
+            self._contract = contract
 
     def _timed(self, rows: Rows) -> TimedRows:
         instants = to_utc(rows.stamp_ns, self.facts.tz)

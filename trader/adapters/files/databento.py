@@ -6,6 +6,8 @@ from trader.adapters.files.rows import Rows
 from trader.domain.instruments import MONTH_CODES
 from trader.kernels import bar_rows as kernel
 
+_MONTHS = MONTH_CODES.encode()
+
 YEARS_BACK = 1
 """A one-digit year is the first that fits from a year before the bar on: bars of expired contracts stay visible."""
 
@@ -30,18 +32,17 @@ def _with_years(rows: Rows) -> Rows:
     while left.any():
         at = int(left.argmax())
         same = left & (contract == contract[at]) & (years == years[at])
-        names[same] = full_name(contract[at].decode("ascii", "replace"), int(years[at])).encode()
+        names[same] = full_name(contract[at], int(years[at]))
         left &= ~same
     return rows.with_contracts(names)
 
 
-def full_name(contract: str, year: int) -> str:
+def full_name(contract: bytes, year: int) -> bytes:
     """The two-digit form of a one-digit name seen in a bar of `year`: NQH5 is NQH15 in 2014, NQH25 in 2024.
 
     Names of another form stay as they are.
     """
-    digit = contract[-1:]
-    if not digit.isdigit() or contract[-2:-1] not in MONTH_CODES or len(contract) < 3:
+    if len(contract) < 3 or not contract[-1:].isdigit() or contract[-2:-1] not in _MONTHS:
         return contract
     first = year - YEARS_BACK
-    return f"{contract[:-1]}{(first + (int(digit) - first) % 10) % 100:02d}"
+    return contract[:-1] + b"%02d" % ((first + (int(contract[-1:]) - first) % 10) % 100)

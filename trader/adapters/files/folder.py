@@ -134,7 +134,12 @@ def _gap_text(days: list[date]) -> str:
 
 
 def _named(folder: Path) -> Iterator[DayFile]:
-    for path in folder.iterdir():
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        msg = f"{folder} cannot be listed: {error}"
+        raise InputError(msg) from error
+    for path in paths:
         match = _NAME.fullmatch(path.name)
         if match is None:
             continue

@@ -34,7 +34,7 @@ _FOREIGN = (
     (b"\xfe\xff", "is UTF-16 text; save it as UTF-8"),
 )
 _TOO_LONG = f"has no line end within {LONGEST_LINE_BYTES} bytes from line {{}} on; give a CSV file"
-_NOT_IN_TEXT = set(range(32)) - set(b"\t\n\r\f")
+_NOT_IN_TEXT = bytes(set(range(32)) - set(b"\t\n\r\f"))
 _MARKUP = (b"<!", b"<?xml", b"<html", b"<head", b"<body", b"<script")
 
 
@@ -136,7 +136,7 @@ def _what_else(head: bytes) -> str:
         (not shown, "is empty; give a file with bars"),
         *((head.startswith(magic), what) for magic, what in _FOREIGN),
         (shown.startswith(_MARKUP), "is a web page (HTML or XML), not bars; download the file itself"),
-        (bool(set(head) & _NOT_IN_TEXT), "is binary, not text; give a CSV file"),
+        (len(head.translate(None, _NOT_IN_TEXT)) < len(head), "is binary, not text; give a CSV file"),
         (b"\n" not in head and b"\r" in head, "ends its lines by CR alone; save it with LF or CRLF"),
         (len(head) - head.rfind(b"\n") > LONGEST_LINE_BYTES, _TOO_LONG.format(head.count(b"\n") + 1)),
     )
