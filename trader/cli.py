@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from trader.errors import TraderError
-from trader.options import BarOptions, FileOptions, LogOptions, ShortOptions, takes
+from trader.options import (
+    BarOptions,
+    EvaluateOptions,
+    FileOptions,
+    LeakOptions,
+    LearnBarOptions,
+    LogOptions,
+    ShortOptions,
+    TrainFileOptions,
+    TrainOptions,
+    takes,
+)
 
 app = typer.Typer(
     name="trader",
@@ -19,6 +30,8 @@ app = typer.Typer(
 )
 bench_app = typer.Typer(help="The speed and size figures of this machine.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+check_app = typer.Typer()
+app.add_typer(check_app, name="check")
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
@@ -56,18 +69,32 @@ def run(
     command.run(bars, files, short, command.Wiring(feed=feed, broker=broker, speed=speed))
 
 
-@app.command()
+@check_app.callback(invoke_without_command=True)
 @takes(files=FileOptions)
 def check(
+    context: typer.Context,
     files: FileOptions,
     *,
     warm: Annotated[bool, typer.Option("--warm", help="Compile the kernels into their cache as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Validate configuration and model; exit 78 names what is wrong."""
+    """Validate configuration and model; exit 78 names what is wrong. Or look for leaks: exit 1 where there is one."""
+    if context.invoked_subcommand is not None:
+        return
     from trader.commands import check as command
 
     command.run(files, warms=warm, as_json=as_json)
+
+
+@check_app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions, wanted=LeakOptions)
+def lookahead(
+    bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakOptions, *, as_json: AsJson = False
+) -> None:
+    """Decisions stay as they are, byte for byte, whatever the bars after them; exit 1 shows one that does not."""
+    from trader.commands import lookahead as command
+
+    command.run(bars, files, short, wanted, as_json=as_json)
 
 
 @app.command()
@@ -105,6 +132,24 @@ def verify(path: LogPath = Path("logs"), *, as_json: AsJson = False) -> None:
     from trader.analysis.verify import run_verify
 
     raise typer.Exit(run_verify(path, as_json=as_json, out=sys.stdout))
+
+
+@app.command()
+@takes(options=TrainOptions, bars=LearnBarOptions, files=TrainFileOptions)
+def train(options: TrainOptions, bars: LearnBarOptions, files: TrainFileOptions, *, as_json: AsJson = False) -> None:
+    """Train a policy in three phases of PPO; Ctrl-C saves, and --resume goes on."""
+    from trader.commands import train as command
+
+    command.run(options, bars, files.files(), as_json=as_json)
+
+
+@app.command()
+@takes(wanted=EvaluateOptions, bars=BarOptions, files=FileOptions)
+def evaluate(wanted: EvaluateOptions, bars: BarOptions, files: FileOptions, *, as_json: AsJson = False) -> None:
+    """Say what a model is worth on these bars, beside luck, baselines and placebos; `trader report` makes the page."""
+    from trader.commands import evaluate as command
+
+    command.run(wanted, bars, files, as_json=as_json)
 
 
 @app.command()

@@ -66,6 +66,79 @@ class ShortOptions(Struct, frozen=True, kw_only=True):
     ] = False
 
 
+class LearnBarOptions(BarOptions, frozen=True, kw_only=True):
+    """Which bars to learn from; a training that goes on knows them."""
+
+    bars: Annotated[str, typer.Option(help="Bar file or folder, `sample`, or `synthetic` (with --from and --to).")] = ""
+
+
+class TrainOptions(Struct, frozen=True, kw_only=True):
+    """What is trained, and from where."""
+
+    phase: Annotated[
+        Literal["1", "2", "3", "all"], typer.Option(help="1 entries, 2 position management, 3 market context.")
+    ] = "all"
+    config: Annotated[Path | None, typer.Option(help="Your own YAML over the shipped train.yaml.")] = None
+    quick: Annotated[bool, typer.Option("--quick", help="Few steps a phase: to see that everything works.")] = False
+    seed: Annotated[list[int] | None, typer.Option(help="Short for --set run.seeds=[...]. Repeatable.")] = None
+    name: Annotated[str | None, typer.Option(help="Folder of the run; the next free number if not given.")] = None
+    resume: Annotated[str | None, typer.Option(help="Go on with this run's folder; other options are its own.")] = None
+    from_bundle: Annotated[
+        Path | None, typer.Option(help="Bundle of the phase before; the newest of the runs if not given.")
+    ] = None
+    validate_from: Annotated[str | None, typer.Option(help="First validation session, after the training's.")] = None
+    validate_to: Annotated[str | None, typer.Option(help="Last validation session.")] = None
+
+
+class TrainFileOptions(Struct, frozen=True, kw_only=True):
+    """Which configuration the account, its limits and its costs come from, and single keys over both."""
+
+    profile: Annotated[str, typer.Option(help="paper or live: which file states the limits.")] = "paper"
+    config_dir: Annotated[Path | None, typer.Option(help="Another folder with all shipped files.")] = None
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="A key of train.yaml or of the trader's files. Repeatable.")
+    ] = None
+
+    def files(self) -> FileOptions:
+        """The trader's own."""
+        return FileOptions(profile=self.profile, config_dir=self.config_dir, overrides=self.overrides)
+
+
+class LeakOptions(Struct, frozen=True, kw_only=True):
+    """How thoroughly leaks are looked for."""
+
+    runs: Annotated[int, typer.Option(min=1, help="Other futures, or beginnings, that are tried.")] = 40
+    seed: Annotated[int, typer.Option(min=0, help="Of the bars at which they begin, and of what they hold.")] = 1
+    limit: Annotated[int, typer.Option(min=1, help="At most so many bars, from the first on.")] = 20_000
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(help="Data file of the strategy that was known before its dates. Repeatable."),
+    ] = None
+
+
+class EvaluateOptions(Struct, frozen=True, kw_only=True):
+    """What is evaluated, and how."""
+
+    model: Annotated[
+        list[str],
+        typer.Option(help="Bundle: `embedded` or a folder; or a strategy: sma_cross, ... or your file. Repeatable."),
+    ]
+    market: Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K.")] = None
+    advisor: Annotated[str | None, typer.Option(help="rules, recorded or off.")] = None
+    in_sample: Annotated[
+        bool, typer.Option("--in-sample", help="Evaluate on dates of the training; every page will say so.")
+    ] = False
+    allow_mismatch: Annotated[
+        bool, typer.Option("--allow-mismatch", help="Run a model on bars it was not made for; every page says so.")
+    ] = False
+    episodes: Annotated[int | None, typer.Option(min=1, help="At most so many sessions, the first ones.")] = None
+    seeds: Annotated[int, typer.Option(min=0, help="Random strategies beside it; the verdict needs 200.")] = 200
+    walk_forward: Annotated[
+        str | None, typer.Option(help="Choose among the models on a window, test on the next: train=120,test=40.")
+    ] = None
+    out: Annotated[Path | None, typer.Option(help="Folder of the result; logs/evaluations/ID if not given.")] = None
+
+
 class LogOptions(Struct, frozen=True, kw_only=True):
     """Which lines of a decision log; None where anything will do."""
 

@@ -74,6 +74,14 @@ def load_bundle(
     return Bundle(id=identity, path=path, manifest=manifest, network=network, golden=golden, mismatches=mismatches)
 
 
+def weights_of(bundle: Bundle) -> Weights:
+    """The tensors of a bundle that was loaded, for a training that begins from it; BundleError if the file changed."""
+    file = bundle.path / WEIGHTS_NAME
+    content = _read(file, WEIGHTS_BYTES_MAX)
+    _open_weights(bundle.manifest, content, file)
+    return from_tensors(bundle.manifest, decode(content))[0]
+
+
 def save_bundle(path: Path, manifest: Manifest, weights: Weights, golden: Golden) -> Manifest:
     """Write a bundle and return its manifest, completed with the weights' SHA-256; BundleError if it would not load.
 

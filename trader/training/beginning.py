@@ -1,0 +1,165 @@
+"""How a phase begins: fresh, from the phase before, or from where it was cut off."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from msgspec import Struct
+from numpy.typing import NDArray
+from sb3_contrib import MaskablePPO
+
+from trader.domain.sessions import Calendar
+from trader.errors import BundleError
+from trader.observation import schema_hash
+from trader.policy.bundle import Bundle, load_bundle, weights_of
+from trader.policy.manifest import Inputs
+from trader.policy.tensors import Floats
+from trader.training.env import Shaping, TradingEnv
+from trader.training.ground import Ground, scaling_of
+from trader.training.learner import Learner, make_model
+from trader.training.normalise import measure, random_choices
+from trader.training.phases import CRITIC, Phase
+from trader.training.plan import Plan
+from trader.training.snapshot import Snapshot, restore
+from trader.training.transfer import (
+    Scale,
+    new_action_biases,
+    read_critic,
+    scale_of,
+    set_new_actions,
+    transfer,
+    widened,
+)
+
+_PROBE_STEPS_MAX = 20_000
+
+
+class Beginning(Struct, frozen=True, eq=False):
+    """A learner that can go on, and the normaliser that it sees the market through."""
+
+    learner: Learner
+    scale: Scale
+    had_critic: bool
+
+
+class Lesson(Struct, frozen=True, kw_only=True, eq=False):
+    """What a phase of one seed learns, and on what. `source` is the bundle of the phase before."""
+
+    plan: Plan
+    ground: Ground
+    phase: Phase
+    seed: int
+    total_steps: int
+    source: Path | None
+
+    @property
+    def inputs(self) -> Inputs:
+        """Which part of the observation it reads."""
+        return self.phase.inputs(use_llm_features=self.plan.curriculum.use_llm_features)
+
+    def env(self, scale: Scale | None, *, actions: int, seed: int) -> TradingEnv:
+        """Accounts of their own; raw observations without a `scale`."""
+        plan = self.plan.normaliser
+        return TradingEnv(
+            self.ground,
+            actions=actions,
+            inputs=self.inputs.width,
+            count=self.plan.ppo.envs,
+            seed=seed,
+            scaling=None if scale is None else scaling_of(scale.mean, scale.variance, plan.clip, plan.epsilon),
+            shaping=Shaping(breach=self.plan.rewards.breach),
+        )
+
+
+def go_on(lesson: Lesson, snapshot: Snapshot) -> Beginning:
+    """The learner as it was when `snapshot` was taken."""
+    scale = Scale(mean=snapshot.arrays["scale.mean"], variance=snapshot.arrays["scale.variance"])
+    had_critic = bool(snapshot.story["had_critic"])
+    learner = _learner(lesson, _model(lesson, scale))
+    restore(learner, snapshot)
+    return Beginning(learner, scale, had_critic)
+
+
+def begin(lesson: Lesson) -> Beginning:
+    """A fresh learner for phase 1; for a later one that of `source`, which is the same function."""
+    if lesson.source is None:
+        scale = _first_scale(lesson)
+        return Beginning(_learner(lesson, _model(lesson, scale)), scale, had_critic=False)
+    bundle = open_source(lesson.source, lesson.phase)
+    weights = weights_of(bundle)
+    scale = widened(scale_of(bundle, weights), lesson.inputs.width)
+    critic = read_critic(lesson.source.parent / CRITIC)
+    model = _model(lesson, scale)
+    transfer(model, weights, critic, source=lesson.source)
+    if bundle.manifest.actions < lesson.phase.actions:
+        set_new_actions(model, _biases(lesson, model, scale, bundle.manifest.actions))
+    return Beginning(_learner(lesson, model), scale, had_critic=critic is not None)
+
+
+def open_source(path: Path, phase: Phase) -> Bundle:
+    """The bundle from which `phase` begins; BundleError if it is none or of another phase."""
+    bundle = load_bundle(
+        path, schema_hash=schema_hash(), calendar_sha256=Calendar.load().sha256, bar_minutes=None, has_volume=None
+    )
+    if phase.before is None or bundle.manifest.phase != phase.before.label:
+        needed = phase.before.label if phase.before else "nothing"
+        msg = (
+            f"{path}: is of {bundle.manifest.phase}; {phase.label} begins from {needed}: name such a bundle with "
+            "--from-bundle, or train that phase first"
+        )
+        raise BundleError(msg)
+    return bundle
+
+
+def _model(lesson: Lesson, scale: Scale) -> MaskablePPO:
+    env = lesson.env(scale, actions=lesson.phase.actions, seed=lesson.seed)
+    return make_model(lesson.plan, env, seed=lesson.seed)
+
+
+def _learner(lesson: Lesson, model: MaskablePPO) -> Learner:
+    critic_updates = 0 if lesson.source is None else lesson.plan.curriculum.critic_updates
+    return Learner(model, lesson.plan, total_steps=lesson.total_steps, critic_updates=critic_updates)
+
+
+def _first_scale(lesson: Lesson) -> Scale:
+    plan = lesson.plan.normaliser
+    env = lesson.env(None, actions=Phase.MANAGEMENT.actions, seed=lesson.seed)
+    mean, variance = measure(env, steps=plan.steps, seed=lesson.seed, variance_floor=plan.variance_floor)
+    return Scale(mean=mean, variance=variance)
+
+
+def _biases(lesson: Lesson, model: MaskablePPO, scale: Scale, old_actions: int) -> NDArray[np.float64]:
+    plan = lesson.plan.curriculum
+    env = lesson.env(scale, actions=lesson.phase.actions, seed=lesson.seed)
+    logits, masks = probe(env, model, old_actions, plan.new_action_observations, lesson.seed)
+    return new_action_biases(logits, masks, old_actions, plan.new_action_probability)
+
+
+def probe(
+    env: TradingEnv, model: MaskablePPO, old_actions: int, wanted: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Logits and masks [k, actions] of observations under random choices in which a new action is valid.
+
+    Each new action is valid in at least `wanted` of them, unless that takes too long.
+    """
+    rng = np.random.default_rng(seed)
+    obs, masks = env.reset(), env.action_masks()
+    logits, kept = [], []
+    counts = np.zeros(masks.shape[1] - old_actions, dtype=np.int64)
+    for _ in range(_PROBE_STEPS_MAX):
+        rows = masks[:, old_actions:].any(axis=1)
+        logits.append(_logits(model, obs[rows]))
+        kept.append(masks[rows])
+        counts += masks[rows, old_actions:].sum(axis=0)
+        if (counts >= wanted).all():
+            break
+        obs, *_ = env.step(random_choices(masks, rng))
+        masks = env.action_masks()
+    return np.concatenate(logits), np.concatenate(kept)
+
+
+def _logits(model: MaskablePPO, obs: Floats) -> NDArray[np.float64]:
+    with torch.no_grad():
+        latent = model.policy.mlp_extractor.forward_actor(torch.from_numpy(obs))
+        logits: NDArray[np.float64] = model.policy.action_net(latent).numpy().astype(np.float64)
+    return logits
