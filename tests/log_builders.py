@@ -66,6 +66,7 @@ START = StartRecord(
     calendar="ca",
     bundle={
         "name": "embedded",
+        "market": "NQ",
         "provenance": {
             "label": "synthetic",
             "training": {"sha256": "bb", "first_session": "2020-01-02", "last_session": "2020-12-31", "seed": 1},

@@ -13,7 +13,7 @@ REAL = TrainedOn(sha256="bb", first_session="2020-01-02", last_session="2020-12-
 
 def a_model(label: str, training: TrainedOn = REAL) -> Model:
     """A model of this origin."""
-    return Model(name="m", provenance=Origin(label=label, training=training))
+    return Model(name="m", market="NQ", provenance=Origin(label=label, training=training))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,24 @@ def a_model(label: str, training: TrainedOn = REAL) -> Model:
         ),
         pytest.param(
             replace(FACTS, model=a_model("in_sample")), ("2021-01-04", "2021-02-01"), (), id="real bars after training"
+        ),
+        pytest.param(
+            replace(FACTS, market="MNQ", model=a_model("in_sample")),
+            ("2020-02-01", "2020-03-01"),
+            (Label.IN_SAMPLE,),
+            id="the micro contract on dates of the training",
+        ),
+        pytest.param(
+            replace(FACTS, market="ES", model=a_model("in_sample")),
+            ("2020-02-01", "2020-03-01"),
+            (),
+            id="another index on dates of the training",
+        ),
+        pytest.param(
+            replace(FACTS, bars_sha256="bb", model=a_model("in_sample")),
+            (None, None),
+            (Label.IN_SAMPLE,),
+            id="the training's own bars, not one of them traded yet",
         ),
         pytest.param(
             replace(FACTS, model=a_model("synthetic")),
@@ -70,7 +88,7 @@ def test_facts_of_a_start_record_are_what_it_says():
         bars_sha256="aa",
         is_synthetic=True,
         mismatches=("m",),
-        model=Model(name="embedded", provenance=Origin(label="synthetic", training=training)),
+        model=Model(name="embedded", market="NQ", provenance=Origin(label="synthetic", training=training)),
         slippage_ticks=2,
         forced_slippage_ticks=6,
     )

@@ -5,6 +5,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
+from trader.analysis.splits import Sample, relation
 from trader.domain.instruments import instrument
 from trader.errors import LogDamagedError
 from trader.records import StartRecord
@@ -40,6 +41,7 @@ class Model(Struct, frozen=True, kw_only=True):
     """As much of a bundle's manifest as a report needs."""
 
     name: str
+    market: str
     provenance: Origin
 
 
@@ -152,7 +154,7 @@ def facts_of(start: StartRecord) -> RunFacts:
     """What the first record of a run says about it.
 
     Read of `bars`: `source`, `sha256`, `synthetic`; of `config`: `execution.slippage_ticks` and
-    `execution.forced_close_slippage_factor`; of `bundle`, a manifest: `name` and `provenance`.
+    `execution.forced_close_slippage_factor`; of `bundle`, a manifest: `name`, `market` and `provenance`.
     LogDamagedError where one is missing: a report that cannot say what its bars are must not be made.
     """
     try:
@@ -181,22 +183,33 @@ def labels_of(facts: RunFacts, first_session: str | None, last_session: str | No
     """What must be said about bars of these sessions, in the order in which it is shown."""
     labels = [Label.SYNTHETIC_BARS] if facts.is_synthetic else []
     if facts.model is not None:
-        labels += _model_labels(facts, facts.model.provenance, first_session, last_session)
+        labels += _model_labels(facts, facts.model, first_session, last_session)
     return (*labels, Label.MISMATCH) if facts.mismatches else tuple(labels)
 
 
-def _model_labels(facts: RunFacts, origin: Origin, first: str | None, last: str | None) -> list[Label]:
+def _model_labels(facts: RunFacts, model: Model, first: str | None, last: str | None) -> list[Label]:
+    origin = model.provenance
     if origin.label == "random":
         return [Label.UNTRAINED]
-    trained = origin.training
-    labels = [Label.SYNTHETIC_TRAINING] if origin.label == "synthetic" else []
-    overlaps = (
-        first is not None and last is not None and trained.first_session <= last and first <= trained.last_session
+    trained = Sample(
+        market=model.market,
+        first_session=origin.training.first_session,
+        last_session=origin.training.last_session,
+        sha256=origin.training.sha256,
+        is_synthetic=origin.label == "synthetic",
     )
-    both_real = origin.label != "synthetic" and not facts.is_synthetic
-    if trained.sha256 == facts.bars_sha256 or (both_real and overlaps):
-        labels.append(Label.IN_SAMPLE)
-    return labels
+    labels = [Label.SYNTHETIC_TRAINING] if trained.is_synthetic else []
+    is_seen = trained.sha256 == facts.bars_sha256
+    if first is not None and last is not None:
+        traded = Sample(
+            market=facts.market,
+            first_session=first,
+            last_session=last,
+            sha256=facts.bars_sha256,
+            is_synthetic=facts.is_synthetic,
+        )
+        is_seen = relation(trained, traded).is_seen
+    return [*labels, Label.IN_SAMPLE] if is_seen else labels
 
 
 class _Bars(Struct, frozen=True):
