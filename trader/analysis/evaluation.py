@@ -137,9 +137,10 @@ class Headline(Struct, frozen=True, kw_only=True):
 
     `vetoed` are entries that the review blocked, `turned_away` entries of the strategy that advice replaced (no rules).
     `by_` are its trades cut in different ways; each cut holds every trade once. `by_decider`: who wanted the entry
-    (`both`, `strategy`, `advisor`). `by_method`: the fusion's row at the entry. `by_change`: `unchanged` or `changed`
-    by advice against the strategy's own proposal at that bar. `methods` and `actions` count decisions at bars, `vetoes`
-    blocked decisions by rule, `veto_window_share_pct` the share of the entry window's bars under each rule.
+    (`both`, `strategy`, `advisor`). `by_method`: the fusion's row at the entry. `by_change`: advice `changed` the
+    entry against the strategy's own proposal at that bar, only `managed` the position, or left all `unchanged`.
+    `methods` and `actions` count decisions at bars, `vetoes` blocked decisions by rule, `veto_window_share_pct` the
+    share of the entry window's bars under each rule.
     """
 
     trades: tuple[TradeRow, ...]

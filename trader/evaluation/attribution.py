@@ -1,19 +1,19 @@
 """Who made what: the headline's trades cut by side, hour, exit, method and decider, and what blocked entries missed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from trader.analysis.evaluation_parts import Slice, TradeRow, VetoRow
+from trader.analysis.slices import Segment, et_hour, segment_of, sliced
 from trader.domain.actions import Side
+from trader.domain.decisions import Rule
 from trader.domain.instruments import Instrument
-from trader.domain.units import SECOND_NS
 from trader.evaluation.figures import Costs, r_of
 from trader.evaluation.witness import Blocked, Cause, Trade
 
-SEGMENTS = ((9 * 60 + 30, "overnight"), (10 * 60 + 30, "open"), (14 * 60, "midday"), (16 * 60, "afternoon"))
-"""Parts of a session by New York's minute of the entry's decision, each up to its end; after them `late`."""
+SEGMENTS = tuple(Segment)
 SIDES = {Side.BUY: "long", Side.SELL: "short"}
-_EVENING = 18 * 60
-_DAY = 24 * 60
 
 
 WouldBe = Mapping[tuple[int, Side], tuple[float, float]]
@@ -97,56 +97,30 @@ def veto_rows(blocked: Iterable[Blocked], would_be: WouldBe, market: Instrument)
     return tuple(rows)
 
 
-def cut(rows: Iterable[TradeRow], key: Callable[[TradeRow], str]) -> tuple[Slice, ...]:
-    """The trades by `key`, in the order of the keys' first appearance sorted by name."""
-    parts: dict[str, list[TradeRow]] = {}
-    for row in rows:
-        parts.setdefault(key(row), []).append(row)
-    return tuple(
-        Slice(
-            key=name,
-            trades=len(part),
-            wins=sum(row.pnl_usd > 0 for row in part),
-            pnl_usd=round(sum(row.pnl_usd for row in part), 2),
-            net_r=sum(row.r for row in part if row.r is not None),
-        )
-        for name, part in sorted(parts.items())
-    )
+def cut(trades: Sequence[Trade], keys: Sequence[str], order: Iterable[str]) -> tuple[Slice, ...]:
+    """The trades by `keys`, one a trade; the keys of `order` first and in that order."""
+    pnl_cents = np.array([trade.pnl_cents for trade in trades], dtype=np.int64)
+    r = np.array([r_of(trade) or 0.0 for trade in trades])
+    return sliced(keys, pnl_cents, r, order)
 
 
-def by_rule(rows: Iterable[VetoRow]) -> tuple[Slice, ...]:
+def cut_by_rule(rows: Iterable[VetoRow]) -> tuple[Slice, ...]:
     """What blocked entries would have made, by rule; one that several rules blocked counts under each of them."""
-    parts: dict[str, list[tuple[float, float]]] = {}
-    for row in rows:
-        for rule in row.rules:
-            told = parts.setdefault(rule, [])
-            if row.would_be_usd is not None and row.would_be_r is not None:
-                told.append((row.would_be_usd, row.would_be_r))
-    return tuple(
-        Slice(
-            key=rule,
-            trades=len(told),
-            wins=sum(usd > 0 for usd, _ in told),
-            pnl_usd=round(sum(usd for usd, _ in told), 2),
-            net_r=sum(r for _, r in told),
-        )
-        for rule, told in sorted(parts.items())
-    )
+    told = [
+        (rule, row.would_be_usd, row.would_be_r)
+        for row in rows
+        if row.would_be_usd is not None and row.would_be_r is not None
+        for rule in row.rules
+    ]
+    pnl_cents = np.array([round(usd * 100) for _, usd, _ in told], dtype=np.int64)
+    return sliced([rule for rule, _, _ in told], pnl_cents, np.array([r for _, _, r in told]), list(Rule))
 
 
-def minute_et(ts_ns: int, et_offset_s: int) -> int:
-    """Minute of New York's day, 0 to 1,439."""
-    return (ts_ns // SECOND_NS + et_offset_s) // 60 % _DAY
+def hours(trades: Sequence[Trade]) -> list[str]:
+    """The ET hour of each entry's decision."""
+    return [et_hour(trade.cause.ts_ns, trade.session.et_offset_s) for trade in trades]
 
 
-def hour_of(row: TradeRow) -> str:
-    """The ET hour of the entry's decision, `00` to `23`."""
-    return f"{minute_et(row.decided_ns, row.et_offset_s) // 60:02d}"
-
-
-def segment_of(row: TradeRow) -> str:
-    """The part of the session in which the entry was decided."""
-    minute = minute_et(row.decided_ns, row.et_offset_s)
-    if minute >= _EVENING:
-        return SEGMENTS[0][1]
-    return next((name for end, name in SEGMENTS if minute < end), "late")
+def segments(trades: Sequence[Trade]) -> list[str]:
+    """The part of the session in which each entry was decided."""
+    return [segment_of(trade.cause.ts_ns, trade.session.et_offset_s) for trade in trades]

@@ -1,6 +1,6 @@
 """The runs of an evaluation: each through the engine that trades, on the same bars, differing in its settings alone."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from trader.analysis.evaluation import RunName
 from trader.analysis.figures import Report, facts_of
 from trader.app import BarsFacts, Run, advisor_of, assemble
 from trader.assembly import commission_side_cents
+from trader.domain.bars import Bar
 from trader.domain.decisions import Advice
 from trader.domain.instruments import instrument
 from trader.evaluation.placebo import AdviceAlone, InvertedAdvisor, ShuffledAdvisor, recorded_advice
@@ -56,15 +57,30 @@ class Made(Struct, frozen=True, kw_only=True):
     advice: AdviceCounts
 
 
-Watch = Callable[[Feed], Feed]
-"""Puts a progress display around a feed."""
+Advance = Callable[[int], None]
+"""Told of every so many bars that have been worked off."""
+
+
+class FollowedFeed:
+    """A feed that tells how far it is."""
+
+    def __init__(self, feed: Feed, advance: Advance) -> None:
+        self._feed = feed
+        self._advance = advance
+
+    async def chunks(self) -> AsyncIterator[Iterable[Bar]]:
+        """The feed's chunks, unchanged."""
+        async for chunk in self._feed.chunks():
+            bars = list(chunk)
+            yield bars
+            self._advance(len(bars))
 
 
 async def trade(
     market: Market,
     settings: Settings,
     name: RunName,
-    watch: Watch,
+    advance: Advance,
     *,
     strategy: Strategy | None = None,
     advisor: Advisor | None = None,
@@ -74,7 +90,7 @@ async def trade(
     run = assemble(settings, market.facts, log=witness, strategy=strategy, advisor=advisor)
     run.engine.controls.reconciled()
     try:
-        await run.engine.run(watch(ReplayFeed([market.columns])))
+        await run.engine.run(FollowedFeed(ReplayFeed([market.columns]), advance))
     finally:
         await run.advisor.close()
     report = run.tally.report(facts_of(run.start), accounts_used=run.engine.accounts_used)
@@ -96,7 +112,7 @@ def plan_runs(settings: Settings, placebo_seed: int) -> Plan:
     return Plan(names=(*advised, *vetoed, RunName.DOUBLE_COSTS, *BASELINES), placebo_seed=placebo_seed)
 
 
-async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan, watch: Watch) -> Made:
+async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan, advance: Advance) -> Made:
     """The run `name` beside the headline."""
     settings = variant(headline.settings, name)
     strategy: Strategy | None = None
@@ -111,7 +127,7 @@ async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan
             advisor = InvertedAdvisor(advisor_of(settings, is_patient=True))
         case _:
             pass
-    return await trade(market, settings, name, watch, strategy=strategy, advisor=advisor)
+    return await trade(market, settings, name, advance, strategy=strategy, advisor=advisor)
 
 
 def variant(settings: Settings, name: RunName) -> Settings:

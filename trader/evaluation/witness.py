@@ -97,6 +97,20 @@ class Exchange(Struct, frozen=True):
     advice: Advice
 
 
+class Managing(Struct, kw_only=True):
+    """How often each of MOVE_TO_BE, ENABLE_TRAIL, DISABLE_TRAIL was valid at a bar's close, and was carried out."""
+
+    valid: list[int]
+    taken: list[int]
+
+    def rates(self) -> tuple[float, float, float]:
+        """Share of the bars at which it was valid; 0 where it never was."""
+        first, second, third = (
+            taken / valid if valid else 0.0 for taken, valid in zip(self.taken, self.valid, strict=True)
+        )
+        return first, second, third
+
+
 class _Open:
     """The position while it is open."""
 
@@ -142,7 +156,7 @@ class _Open:
 
 
 class Witness:
-    """The port RunLog. Read `trades`, `sessions`, `blocked`, `exchanges` after the run."""
+    """The port RunLog. Read `trades`, `sessions`, `blocked`, `exchanges`, `managing` after the run."""
 
     is_healthy = True
     backlog = 0
@@ -152,6 +166,7 @@ class Witness:
         self.sessions: list[SessionMarks] = []
         self.blocked: list[Blocked] = []
         self.exchanges: list[Exchange] = []
+        self.managing = Managing(valid=[0, 0, 0], taken=[0, 0, 0])
         self._open: _Open | None = None
         self._sent: tuple[Bracket, Cause] | None = None
         self._marks: SessionMarks | None = None
@@ -192,6 +207,8 @@ class Witness:
             for order in orders:
                 if isinstance(order, Bracket):
                     self._sent = (order, cause)
+        if account.position_qty:
+            self._manage(outlook.mask, decision.action, is_approved=outcome.verdict == "approved")
         self._mark(session, account, in_window=not outcome.active & _OUTSIDE_WINDOW)
 
     def close(self, bars: int, router: Router, book: Book) -> None:
@@ -213,6 +230,13 @@ class Witness:
                 self._realized_cents += booked.pnl_cents
                 self._open = None
         self._symbol = symbol
+
+    def _manage(self, mask: int, chosen: Action, *, is_approved: bool) -> None:
+        managing = self.managing
+        for place in range(3):
+            managing.valid[place] += mask >> (Action.MOVE_TO_BE + place) & 1
+        if is_approved and chosen >= Action.MOVE_TO_BE:
+            managing.taken[chosen - Action.MOVE_TO_BE] += 1
 
     def _note(self, look: Look, cause: Cause, outcome: Outcome) -> None:
         """Keep an entry that was blocked or turned away, and advice that changed what became of a position."""
