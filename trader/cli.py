@@ -153,6 +153,21 @@ def evaluate(wanted: EvaluateOptions, bars: BarOptions, files: FileOptions, *, a
 
 
 @app.command()
+def report(
+    folder: Annotated[
+        Path, typer.Argument(help="Output folder of `trader evaluate`, or the folder of all of them (newest).")
+    ] = Path("logs/evaluations"),
+    out: Annotated[Path | None, typer.Option(help="The page; `report.html` in the folder if not named.")] = None,
+    *,
+    png: Annotated[bool, typer.Option("--png", help="Pictures as well; needs the extra `report`.")] = False,
+) -> None:
+    """Make an evaluation's page, one file that opens offline, and its trades for a trade journal."""
+    from trader.commands import report as command
+
+    command.run(folder, out, draws_pictures=png)
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="The zip of a MaskablePPO model.")],
     out: Annotated[Path, typer.Argument(help="Folder of the bundle to write.")],

@@ -11,7 +11,7 @@ _LABEL_WIDTH = 17
 _VALUE_WIDTH = 11
 _RULE_WIDTH = 18
 
-_SENTENCES = {
+SENTENCES = {
     Label.SYNTHETIC_BARS: "SYNTHETIC DATA, made by a program: it says nothing about real markets.",
     Label.SYNTHETIC_TRAINING: "The model was trained on synthetic bars only: nothing suggests that it earns money.",
     Label.UNTRAINED: "The model is UNTRAINED: its weights are random numbers.",
@@ -45,7 +45,7 @@ def _head(run: RunFigures) -> list[str]:
     if run.skipped_bars:
         lines.append(f"bad bars skipped: {run.skipped_bars:,}")
     for label in run.labels:
-        lines.append(_SENTENCES[label])
+        lines.append(SENTENCES[label])
         if label is Label.MISMATCH:
             lines += [f"  - {mismatch}" for mismatch in run.mismatches]
     return [*lines, rule]
