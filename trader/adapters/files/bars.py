@@ -53,7 +53,8 @@ class BarSource:
         self._options = options
         self._window = Window.of(options)
         self._is_named = _names_contracts(facts, market)
-        chooses = self._is_named and facts.is_mixed and options.contract is None
+        is_databento = facts.layout.name == LayoutName.DATABENTO
+        chooses = self._is_named and (facts.is_mixed or is_databento) and options.contract is None
         self._fronts = front_months(texts, facts, market, calendar) if chooses else NO_CHOICE
 
     @property
@@ -208,7 +209,11 @@ def _plan(facts: FileFacts, market: Instrument, options: ReadOptions) -> RollPla
 
 def _names_contracts(facts: FileFacts, market: Instrument) -> bool:
     """Does a column name contracts of the market? A column that says NQ on every line does not."""
-    return len(facts.contracts) > 1 or any(is_contract(name, market) for name in facts.contracts)
+    return (
+        facts.layout.name == LayoutName.DATABENTO
+        or len(facts.contracts) > 1
+        or any(is_contract(name, market) for name in facts.contracts)
+    )
 
 
 def _require_covered(facts: FileFacts, first_ns: int, calendar: Calendar) -> None:
