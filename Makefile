@@ -27,8 +27,9 @@ lint: .venv/.dev ## all checks but the tests
 bench: .venv/.core ## the speed and size figures of this machine, as JSON
 	$(BIN)/trader bench engine --json
 
-bundle: .venv/.dev ## train and export the embedded model again (about ten minutes on two cores)
-	$(BIN)/python -m trader.training.embedded
+bundle: .venv/.dev ## train a model on the synthetic market and export it
+	$(BIN)/trader train --bars synthetic --from 2016-01-04 --to 2017-12-29 --validate-from 2018-01-02 --validate-to 2018-06-29 --seed 1 --name synthetic
+	$(BIN)/trader export runs/synthetic models/synthetic
 
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py

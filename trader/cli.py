@@ -10,6 +10,7 @@ from trader.errors import TraderError
 from trader.options import (
     BarOptions,
     EvaluateOptions,
+    ExportOptions,
     FileOptions,
     LeakOptions,
     LearnBarOptions,
@@ -97,6 +98,17 @@ def lookahead(
     command.run(bars, files, short, wanted, as_json=as_json)
 
 
+@check_app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions, wanted=LeakOptions)
+def recursive(
+    bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakOptions, *, as_json: AsJson = False
+) -> None:
+    """Features and proposals do not depend on where the history begins, once settled; exit 1 shows what does."""
+    from trader.commands import recursive as command
+
+    command.run(bars, files, short, wanted, as_json=as_json)
+
+
 @app.command()
 @takes(wanted=LogOptions)
 def logs(
@@ -168,26 +180,16 @@ def report(
 
 
 @app.command()
+@takes(options=ExportOptions)
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="The zip of a MaskablePPO model.")],
+    options: ExportOptions,
+    source: Annotated[Path, typer.Argument(help="A run of `trader train`, or the zip of a MaskablePPO model.")],
     out: Annotated[Path, typer.Argument(help="Folder of the bundle to write.")],
-    facts: Annotated[
-        Path,
-        typer.Option(
-            help="YAML: name, market, bar_minutes, needs_volume, phase, label (synthetic or in_sample), note, "
-            "training {description, sha256, first_session, last_session}."
-        ),
-    ],
-    statistics: Annotated[Path | None, typer.Option(help="Normaliser: npz or JSON with mean and variance.")] = None,
-    *,
-    trust_pickle: Annotated[
-        bool, typer.Option("--trust-pickle", help="Run a VecNormalize pickle of yours: it can do anything.")
-    ] = False,
 ) -> None:
-    """Convert a MaskablePPO checkpoint to a model bundle; nothing in it is unpickled."""
+    """Write the bundle of a run's median seed, or convert a MaskablePPO checkpoint; nothing in it is unpickled."""
     from trader.commands import export as command
 
-    command.run(checkpoint, out, facts, statistics, trusts_pickle=trust_pickle)
+    command.run(source, out, options)
 
 
 @bench_app.command()

@@ -104,11 +104,33 @@ class TrainFileOptions(Struct, frozen=True, kw_only=True):
         return FileOptions(profile=self.profile, config_dir=self.config_dir, overrides=self.overrides)
 
 
+class ExportOptions(Struct, frozen=True, kw_only=True):
+    """What a checkpoint does not know about itself, or which bundle of a run is meant."""
+
+    phase: Annotated[Literal["1", "2", "3"] | None, typer.Option(help="Of a run: the last one if not given.")] = None
+    seed: Annotated[int | None, typer.Option(help="Of a run: the median one if not given.")] = None
+    facts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a zip, YAML: name, market, bar_minutes, needs_volume, phase, label (synthetic or in_sample), "
+            "note, training {description, sha256, first_session, last_session}."
+        ),
+    ] = None
+    statistics: Annotated[
+        Path | None, typer.Option(help="Of a zip: its normaliser, npz or JSON with mean and variance.")
+    ] = None
+    trust_pickle: Annotated[
+        bool, typer.Option("--trust-pickle", help="Run a VecNormalize pickle of yours: it can do anything.")
+    ] = False
+
+
 class LeakOptions(Struct, frozen=True, kw_only=True):
     """How thoroughly leaks are looked for."""
 
-    runs: Annotated[int, typer.Option(min=1, help="Other futures, or beginnings, that are tried.")] = 40
-    seed: Annotated[int, typer.Option(min=0, help="Of the bars at which they begin, and of what they hold.")] = 1
+    runs: Annotated[
+        int | None, typer.Option(min=1, help="Other futures (40), or other beginnings (6), that are tried.")
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Draws where they begin, and what they hold.")] = 1
     limit: Annotated[int, typer.Option(min=1, help="At most so many bars, from the first on.")] = 20_000
     trust: Annotated[
         list[Path] | None,

@@ -1,4 +1,4 @@
-"""`trader export`: a MaskablePPO checkpoint becomes a bundle that the line can load. Needs the extra `rl`."""
+"""`trader export`: the bundle of a run, or a MaskablePPO checkpoint made one. Needs the extra `rl`."""
 
 import sys
 from pathlib import Path
@@ -11,12 +11,16 @@ from trader import __version__
 from trader.domain.sessions import Calendar
 from trader.errors import InputError, UsageError
 from trader.observation import schema_hash
+from trader.options import ExportOptions
+from trader.policy.bundle import load_bundle, save_bundle, weights_of
 from trader.policy.manifest import Label, Span
 
 try:
+    from trader.training.choice import Chosen, choose
     from trader.training.export import Facts, export_bundle
+    from trader.training.phases import Phase
 except ModuleNotFoundError as error:
-    if error.name not in {"torch", "stable_baselines3", "sb3_contrib"}:
+    if error.name not in {"torch", "stable_baselines3", "sb3_contrib", "gymnasium"}:
         raise
     MISSING = f"`trader export` needs {error.name}, which is not installed: pip install 'nq-trader[rl]'"
 else:
@@ -37,10 +41,43 @@ class Stated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     seed: int | None = None
 
 
-def run(checkpoint: Path, out: Path, facts_file: Path, statistics: Path | None, *, trusts_pickle: bool) -> None:
+def run(source: Path, out: Path, options: ExportOptions) -> None:
     """Write the bundle `out`; BundleError or InputError names file, fault and remedy, and nothing is written then."""
     if MISSING:
         raise UsageError(MISSING)
+    if source.is_dir():
+        _of_run(source, out, options)
+    elif options.facts is None:
+        msg = f"{source}: a checkpoint does not say what it was trained on; state it with --facts FILE"
+        raise UsageError(msg)
+    else:
+        _of_checkpoint(source, out, options.facts, options)
+
+
+def _of_run(run_folder: Path, out: Path, options: ExportOptions) -> None:
+    phase = None if options.phase is None else Phase(int(options.phase))
+    chosen = choose(run_folder, phase=phase, seed=options.seed)
+    bundle = load_bundle(
+        chosen.bundle,
+        schema_hash=schema_hash(),
+        calendar_sha256=Calendar.load().sha256,
+        bar_minutes=None,
+        has_volume=None,
+    )
+    save_bundle(out, bundle.manifest, weights_of(bundle), bundle.golden)
+    sys.stdout.write(f"{out}: {bundle.manifest.name}, {_why(chosen)}\n")
+
+
+def _why(chosen: "Chosen") -> str:
+    if chosen.validation is None:
+        return f"seed {chosen.seed}, not validated"
+    what = f"{chosen.validation.daily_net_r:+.3f} R a validation day"
+    if len(chosen.seeds) == 1:
+        return f"the only seed, {what}"
+    return f"seed {chosen.seed}, the median of {', '.join(map(str, chosen.seeds))}, {what}"
+
+
+def _of_checkpoint(checkpoint: Path, out: Path, facts_file: Path, options: ExportOptions) -> None:
     stated = _stated(facts_file)
     facts = Facts(
         schema_hash=schema_hash(),
@@ -48,7 +85,7 @@ def run(checkpoint: Path, out: Path, facts_file: Path, statistics: Path | None, 
         code_version=__version__,
         **{field: getattr(stated, field) for field in stated.__struct_fields__},
     )
-    manifest = export_bundle(checkpoint, out, facts, statistics=statistics, trust_pickle=trusts_pickle)
+    manifest = export_bundle(checkpoint, out, facts, statistics=options.statistics, trust_pickle=options.trust_pickle)
     sys.stdout.write(f"{out}: {manifest.name}, {manifest.inputs.width} inputs, hidden {list(manifest.hidden)}\n")
 
 
