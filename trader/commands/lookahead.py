@@ -15,6 +15,8 @@ from trader.leaks.lookahead import Question, check_lookahead
 from trader.leaks.packed import pack
 from trader.options import BarOptions, FileOptions, LeakOptions, ShortOptions
 
+CUTS = 40
+
 
 def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakOptions, *, as_json: bool) -> None:
     """Run the check and print what it found; exit 1 where that is a leak."""
@@ -24,7 +26,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakO
         settings=settings,
         facts=facts_for_log(source, bars),
         file=source.facts,
-        cuts=wanted.runs,
+        cuts=wanted.runs or CUTS,
         seed=wanted.seed,
         trusted=tuple(wanted.trust or ()),
     )

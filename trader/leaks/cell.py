@@ -1,18 +1,9 @@
-"""One run of the line in a process of its own, which is given the bars, perhaps altered, and dies with all that it saw.
-
-A strategy is anybody's code: it may keep what one run showed it for the next one, or look through the memory of its
-process. So each run has its own process, in which no bar exists but those that the run is about.
-"""
+"""One run of the line over bars that may be altered, in a process of its own: what was decided and reached for."""
 
 import asyncio
-import multiprocessing
-import os
 import pickle
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from msgspec import Struct
@@ -22,7 +13,7 @@ from trader.adapters.replay import ReplayFeed
 from trader.app import BarsFacts, assemble
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
-from trader.errors import InvariantError, StrategyError, TraderError
+from trader.errors import StrategyError, TraderError
 from trader.leaks.bar_file import BarFile, write_changed
 from trader.leaks.changes import Change, changed
 from trader.leaks.clock import move_clock
@@ -31,8 +22,6 @@ from trader.leaks.trail import Trail, TrailLog
 from trader.policy.bundle import EMBEDDED
 from trader.ports import Feed
 from trader.settings import Settings
-
-OTHER_HASH_SEED = "4242"
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -68,65 +57,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     error: str | None
 
 
-def run_job(case: Case, job: Job) -> Outcome:
-    """Run a job in a process of its own. TraderError where the run cannot begin, or the process dies."""
-    ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = _process_type(elsewhere=job.elsewhere)(target=_main, args=(case, job, theirs), daemon=True)
-    _start(process.start, elsewhere=job.elsewhere)
-    theirs.close()
-    try:
-        answer = ours.recv()
-    except EOFError:
-        process.join()
-        msg = f"the strategy ended its process (exit code {process.exitcode}); it must not leave the program"
-        raise StrategyError(msg) from None
-    finally:
-        ours.close()
-    process.join()
-    if isinstance(answer, TraderError):
-        raise answer
-    if not isinstance(answer, Outcome):
-        raise InvariantError(str(answer))
-    return answer
-
-
-def _process_type(*, elsewhere: bool) -> type[BaseProcess]:
-    """A copy of this process, in which the kernels are loaded already, where the platform has that; else a new one."""
-    if not elsewhere and "fork" in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("fork").Process
-    return multiprocessing.get_context("spawn").Process
-
-
-def _start(start: Callable[[], None], *, elsewhere: bool) -> None:
-    if not elsewhere:
-        start()
-        return
-    before = os.environ.get("PYTHONHASHSEED")
-    os.environ["PYTHONHASHSEED"] = OTHER_HASH_SEED
-    try:
-        start()
-    finally:
-        if before is None:
-            del os.environ["PYTHONHASHSEED"]
-        else:
-            os.environ["PYTHONHASHSEED"] = before
-
-
-def _main(case: Case, job: Job, answers: Connection) -> None:
-    """The child's whole life."""
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        sys.stdout = sys.stderr = nowhere  # a strategy that prints would print for every run
-        try:
-            answers.send(_work(case, job))
-        except TraderError as error:
-            answers.send(error)
-        except SystemExit as error:
-            answers.send(StrategyError(f"the strategy ended the program: {error!r}; it must return a Proposal"))
-        except BaseException as error:  # noqa: BLE001 - it belongs to the parent, which raises it
-            answers.send(f"a run ended on {error!r}")
-
-
-def _work(case: Case, job: Job) -> Outcome:
+def run_line(run: tuple[Case, Job]) -> Outcome:
+    """Run the line as a job says, in a process of its own. TraderError where the run cannot begin."""
+    case, job = run
     columns: BarColumns = pickle.loads(case.bars)  # noqa: S301 -- our own parent's
     if job.change is not None:
         columns = changed(columns, case.tick, job.change)

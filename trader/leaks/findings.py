@@ -19,16 +19,14 @@ class Kind(StrEnum):
 
 
 class Side(Struct, frozen=True, kw_only=True):
-    """One of two runs at the bar where they part: what it was given, what was proposed and decided."""
+    """What one of two runs did, or gave, at the bar where they part."""
 
     run: str
-    proposed: str
-    confidence: float
-    decided: str
+    did: str
 
 
 class Finding(Struct, frozen=True, kw_only=True):
-    """One leak. `bar` counts from 0 and closes at `close_et`; both None where no bar shows it.
+    """One leak. `bar` counts from 0 and closes at `closes`; both None where no bar shows it.
 
     `differs` names the parts of the record; `horizon_bars` how far ahead it knows, at least, None where not measured.
     """
@@ -36,7 +34,7 @@ class Finding(Struct, frozen=True, kw_only=True):
     kind: Kind
     what: str
     bar: int | None = None
-    close_et: str | None = None
+    closes: str | None = None
     sides: tuple[Side, ...] = ()
     differs: tuple[str, ...] = ()
     horizon_bars: int | None = None
@@ -47,8 +45,8 @@ class Finding(Struct, frozen=True, kw_only=True):
         """The finding as a person reads it."""
         rows = [("what", self.what)]
         if self.bar is not None:
-            rows.append(("first at", f"bar {self.bar:,}, which closes {self.close_et} New York time"))
-        rows += [(side.run, f"{side.proposed} ({side.confidence:.6g}), decided {side.decided}") for side in self.sides]
+            rows.append(("first at", f"bar {self.bar:,}, which closes at {self.closes}"))
+        rows += [(side.run, side.did) for side in self.sides]
         if self.differs:
             rows.append(("differs", ", ".join(self.differs)))
         if self.horizon_bars is not None:
@@ -77,14 +75,10 @@ class Report(Struct, frozen=True, kw_only=True):
 def side_of(run: str, record: bytes | None, error: str | None) -> Side:
     """What a run did at a bar, by its record; without one it had failed, on `error`."""
     if record is None:
-        return Side(run=run, proposed=f"no decision: {error or 'the run had ended'}", confidence=0.0, decided="nothing")
+        return Side(run=run, did=f"no decision: {error or 'the run had ended'}")
     seen = msgspec.json.decode(record, type=Canonical)
-    return Side(
-        run=run,
-        proposed=f"proposed {seen.rl.action}",
-        confidence=seen.rl.confidence,
-        decided=f"{seen.fusion.action} ({seen.risk.verdict})",
-    )
+    proposed = f"proposed {seen.rl.action} ({seen.rl.confidence:.6g})"
+    return Side(run=run, did=f"{proposed}, decided {seen.fusion.action} ({seen.risk.verdict})")
 
 
 def differing(one: bytes | None, two: bytes | None) -> tuple[str, ...]:

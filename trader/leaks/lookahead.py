@@ -16,8 +16,9 @@ from trader.adapters.files.facts import FileFacts
 from trader.app import BarsFacts
 from trader.domain.instruments import instrument
 from trader.errors import InputError, StrategyError
+from trader.leaks.apart import Apart, each
 from trader.leaks.bar_file import BarFile
-from trader.leaks.cell import Case, Job, Outcome, run_job
+from trader.leaks.cell import Case, Job, Outcome, run_line
 from trader.leaks.changes import Change, Future
 from trader.leaks.evidence import likely_reason, outside_findings
 from trader.leaks.findings import Finding, Kind, Report, differing, side_of
@@ -66,8 +67,7 @@ def check_lookahead(question: Question, bars: Packed, meter: Meter) -> Report:
         findings = check.repeatable(progress)
     cuts = () if findings else check.cuts()  # what is not repeatable differs everywhere, and proves nothing more
     with meter("other futures", sum(change.cut for change in cuts)) as progress:
-        for change in cuts:
-            check.alter(change, progress)
+        check.alter(cuts, progress)
     return check.report((*findings, *check.future()), len(cuts))
 
 
@@ -123,13 +123,15 @@ class _Check:
             Change(cut=cut, future=FUTURES[nth % len(FUTURES)], seed=question.seed) for nth, cut in enumerate(chosen)
         )
 
-    def alter(self, change: Change, progress: Advances) -> None:
-        """Run with another future, and note whether anything before it is decided otherwise."""
-        found = self._difference(change, change.cut)
-        progress.advance(change.cut)
-        self._altered += 1
-        if found is not None:
-            self._differences.append(found)
+    def alter(self, changes: tuple[Change, ...], progress: Advances) -> None:
+        """Run with other futures, and note whether anything before them is decided otherwise."""
+        outcomes = each(run_line, ((self._case, self._job(change)) for change in changes))
+        for change, outcome in zip(changes, outcomes, strict=True):
+            self._altered += 1
+            progress.advance(change.cut)
+            found = self._difference(change, change.cut, outcome)
+            if found is not None:
+                self._differences.append(found)
 
     def future(self) -> tuple[Finding, ...]:
         """The earliest decision that a later bar has changed."""
@@ -163,7 +165,7 @@ class _Check:
         )
 
     def _run(self, job: Job, progress: Advances | None = None) -> Outcome:
-        outcome = run_job(self._case, job)
+        outcome = Apart(run_line, (self._case, job), elsewhere=job.elsewhere).result()
         self._touches |= dict.fromkeys(outcome.touches)
         if progress is not None:
             progress.advance((job.until + 1) * job.repeats)
@@ -178,9 +180,9 @@ class _Check:
         open_ns, close_ns, close = self._bars.at(cut)
         return BarFile(facts=self._question.file, tick=self._tick, open_ns=open_ns, close_ns=close_ns, close=close)
 
-    def _difference(self, change: Change, until: int) -> _Difference | None:
-        """The first bar up to `until` that is decided otherwise, as bars after `change.cut` are."""
-        outcome = self._run(replace(self._job(change), until=until))
+    def _difference(self, change: Change, until: int, outcome: Outcome) -> _Difference | None:
+        """The first bar up to `until` that was decided otherwise, as bars after `change.cut` are."""
+        self._touches |= dict.fromkeys(outcome.touches)
         bar = self._base.first_difference(outcome.trails[0], until + 1)
         return None if bar is None else _Difference(bar=bar, change=change, error=outcome.error)
 
@@ -191,7 +193,9 @@ class _Check:
             cut = at + ahead
             if cut >= self._bars.count - 1:
                 break
-            if self._difference(replace(change, cut=cut), at) is None:
+            later = replace(change, cut=cut)
+            outcome = self._run(replace(self._job(later), until=at))
+            if self._difference(later, at, outcome) is None:
                 break
             seen = ahead + 1
         return seen
@@ -205,7 +209,7 @@ class _Check:
             kind=kind,
             what=kind.value,
             bar=at,
-            close_et=_clock_of(plain or other),
+            closes=_clock_of(plain or other),
             sides=(side_of("as they are", plain, error), side_of(name, other, error)),
             differs=differing(plain, other),
             reason=reason,
