@@ -1,25 +1,30 @@
 """Puts the record of an evaluation together from runs that have ended."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trader.analysis.calibration import calibration
 from trader.analysis.evaluation import Headline, RunName, RunRecord
 from trader.analysis.evaluation_parts import (
     AdviceFacts,
     AmbiguousInterval,
+    Calibration,
     CostStress,
     TradeRow,
 )
 from trader.analysis.metrics import share_pct
 from trader.assembly import commission_side_cents
-from trader.domain.decisions import AdviceStatus, FusionMethod
+from trader.domain.decisions import Advice, AdviceStatus, FusionMethod, Proposal
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.orders import ExitReason
 from trader.evaluation import attribution
 from trader.evaluation.attribution import SIDES, WouldBe, cut
 from trader.evaluation.figures import Costs, Measured
 from trader.evaluation.runs import STRESS_FACTOR, TITLES, Made
+from trader.evaluation.witness import Trade
 
 Floats = NDArray[np.float64]
 
@@ -70,9 +75,19 @@ def headline_of(made: Made, market: Instrument, costs: Costs, would_be: WouldBe)
         vetoes=decisions.vetoes,
         veto_window_share_pct=decisions.veto_window_share_pct,
         advice=advice_facts(made),
-        calibration_rl=None,
-        calibration_advice=None,
+        calibration_rl=_calibrated([(trade.cause.proposal, trade) for trade in trades]),
+        calibration_advice=_calibrated([(trade.cause.advice, trade) for trade in trades]),
     )
+
+
+def _calibrated(voices: Sequence[tuple[Proposal | Advice | None, Trade]]) -> Calibration | None:
+    """How sure a voice was of the entries that it wanted, against what became of them."""
+    wanted = [
+        (voice.confidence, trade.pnl_cents > 0)
+        for voice, trade in voices
+        if voice is not None and voice.action is trade.cause.decision.action
+    ]
+    return calibration(np.array([sure for sure, _ in wanted]), np.array([won for _, won in wanted], dtype=np.bool_))
 
 
 def _change(row: TradeRow) -> str:
@@ -111,7 +126,7 @@ def ambiguous_of(seen: Seen) -> AmbiguousInterval:
 def stress_of(headline: Seen, stressed: Seen) -> CostStress:
     """What is left when costs are `STRESS_FACTOR` times as high."""
     execution, statistics = stressed.made.settings.execution, stressed.measured.statistics
-    before, after = headline.measured.statistics.total_usd.value or 0.0, statistics.total_usd.value or 0.0
+    before, after = (made.report.result.net_pnl_usd for made in (headline.made, stressed.made))
     market = instrument(stressed.made.settings.market)
     if before <= 0:
         told = "the result is no profit before that"

@@ -1,6 +1,7 @@
 """An evaluation on one screen: what may be claimed first, then what came of it; no colour codes."""
 
 from pathlib import Path
+from textwrap import TextWrapper
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ CLAIMS = {
     Claim.IN_SAMPLE: "IN-SAMPLE",
     Claim.OUT_OF_SAMPLE: "OUT-OF-SAMPLE EVIDENCE",
 }
+_WRAPPER = TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 _COLUMNS = f"{'':26}{'net $':>12}{'trades':>8}{'R/day':>9}{'95 % interval':>19}{'Sharpe':>8}{'max fall $':>12}"
 
 
@@ -28,7 +30,7 @@ def render(record: Evaluation, folder: Path) -> str:
         _walk_forward(record.walk_forward),
         [f"Record: {folder}", f"Page:   trader report {folder}"],
     ]
-    return "\n".join("".join(f"{line}\n" for line in block) for block in blocks if block)
+    return "\n".join("".join(f"{line}\n" for line in _wrapped(block)) for block in blocks if block)
 
 
 def summary_json(record: Evaluation, folder: Path) -> str:
@@ -68,6 +70,10 @@ def _head(record: Evaluation) -> list[str]:
     return [*lines, rule]
 
 
+def _wrapped(block: list[str]) -> list[str]:
+    return [part for line in block for part in (_WRAPPER.wrap(line) if len(line) > WIDTH and " " in line else [line])]
+
+
 def _table(record: Evaluation) -> list[str]:
     lines = [_COLUMNS, *(_row(run) for run in record.runs)]
     if record.band is not None:
@@ -79,7 +85,7 @@ def _row(run: RunRecord) -> str:
     told = run.statistics
     return (
         f"{run.title:26}{_number(told.total_usd.value, 12, 2)}{told.trades:>8,}{_number(told.mean_r.value, 9, 3)}"
-        f"{_interval(told.mean_r):>19}{_number(told.sharpe.value, 8, 2)}{_number(-told.max_drawdown_usd, 12, 2)}"
+        f"{_interval(told.mean_r):>19}{_number(told.sharpe.value, 8, 2)}{_number(0.0 - told.max_drawdown_usd, 12, 2)}"
     )
 
 
