@@ -146,6 +146,8 @@ def _rules(evaluation: Evaluation) -> Markup:
 
 def _listed(one: str, many: str, blocked: tuple[VetoRow, ...]) -> Markup:
     """Entries that were not made, folded up, with how many of them would have won."""
+    if not blocked:
+        return text(f"There were no {many}.")
     told = [row.would_be_r for row in blocked if row.would_be_r is not None]
     won = sum(r > 0 for r in told)
     outcome = f": {won:,} of {len(told):,} would have won, mean {in_r(sum(told) / len(told))}" if told else ""

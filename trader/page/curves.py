@@ -8,7 +8,7 @@ from msgspec import Struct
 from trader.analysis.bootstrap import equity_band
 from trader.analysis.daily import underwater
 from trader.analysis.evaluation import Evaluation, RunName, RunRecord
-from trader.page.formats import number, usd
+from trader.page.formats import number, titled, usd
 from trader.page.frame import Frame, area_between, drawing, path_of, session_axis, session_places, y_axis
 from trader.page.markup import Markup, joined, tag
 from trader.page.scale import Scale
@@ -56,7 +56,7 @@ def equity_curves(evaluation: Evaluation) -> Curves:
         areas=tuple(area for area in (_random_area(evaluation), _bootstrap_area(headline)) if area),
         lines=(
             *(_line(run) for run in evaluation.runs if run.name in _BESIDE and len(run.daily) == len(headline.daily)),
-            Line(style="headline", title=headline.title, values=equity_of(headline)),
+            Line(style="headline", title=titled(headline.title), values=equity_of(headline)),
         ),
     )
 
@@ -129,7 +129,7 @@ def _ys(scale: Scale, values: Sequence[float]) -> list[float]:
 
 
 def _line(run: RunRecord) -> Line:
-    return Line(style=f"beside {run.name.value.replace('_', '-')}", title=run.title, values=equity_of(run))
+    return Line(style=f"beside {run.name.value.replace('_', '-')}", title=titled(run.title), values=equity_of(run))
 
 
 def _random_area(evaluation: Evaluation) -> Area | None:

@@ -11,6 +11,7 @@ from trader.page.advice import advice_section, calibration_section, vetoes_secti
 from trader.page.closing import definitions_section, reproduce_section
 from trader.page.curves import equity_curves
 from trader.page.frame import Frame
+from trader.page.full import figures_section
 from trader.page.markup import Markup, joined, tag
 from trader.page.overview import comparison_section, masthead, running_head, verdict_section
 from trader.page.prices import json_block, prices_section
@@ -25,6 +26,7 @@ _CONTENTS = (
     ("prices", "Prices"),
     ("calendar", "Calendar"),
     ("trades", "Trades"),
+    ("figures", "All figures"),
     ("advice", "Advice"),
     ("calibration", "Calibration"),
     ("vetoes", "Vetoes"),
@@ -67,6 +69,7 @@ def _sections(evaluation: Evaluation, chart: Chart) -> list[Markup | None]:
         prices_section(evaluation, chart),
         calendar_section(evaluation),
         trades_section(evaluation),
+        figures_section(evaluation),
         advice_section(evaluation),
         calibration_section(evaluation),
         vetoes_section(evaluation),

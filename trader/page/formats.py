@@ -55,6 +55,17 @@ def count(value: int, one: str, many: str | None = None) -> str:
 def words(name: str) -> str:
     """A name of code as words: `rl_only` is `RL only`."""
     text = name.replace("_", " ").replace("rl ", "RL ").replace("llm ", "LLM ").replace("sma ", "SMA ")
+    return titled(text)
+
+
+def sentence(text: str) -> str:
+    """The text with a capital at its start and a full stop at its end."""
+    closed = text if text.endswith((".", "!", "?")) else f"{text}."
+    return titled(closed) if text else ""
+
+
+def titled(text: str) -> str:
+    """The text with a capital at its start."""
     return text[:1].upper() + text[1:]
 
 

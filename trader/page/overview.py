@@ -8,14 +8,14 @@ from trader.analysis.evaluation import Claim, Evaluation, Facts, RunRecord
 from trader.analysis.evaluation_parts import Band, Estimate
 from trader.analysis.figures import Label
 from trader.analysis.table import SENTENCES
-from trader.page.formats import NONE, between, count, in_r, number, pct, usd, words
+from trader.page.formats import NONE, between, count, in_r, number, pct, titled, usd, words
 from trader.page.markup import Markup, joined, tag
 from trader.page.sheet import CLAIM_CLASS, Column, Row, badges, card, cards, section, sign, table, text
 
-_CLAIMED = {
-    Claim.ENGINEERING_RUN: "Engineering run: the figures show that the machinery works, not that it earns.",
-    Claim.IN_SAMPLE: "In-sample: the model was trained on these dates, the figures are no evidence of earnings.",
-    Claim.OUT_OF_SAMPLE: "Out-of-sample evidence: the model has not seen these dates.",
+_MEANS = {
+    Claim.ENGINEERING_RUN: "The figures show that the machinery works, not that it earns.",
+    Claim.IN_SAMPLE: "The figures are no evidence of earnings.",
+    Claim.OUT_OF_SAMPLE: "The figures are evidence as far as the verdict and the intervals below carry it.",
 }
 
 
@@ -27,7 +27,8 @@ def masthead(evaluation: Evaluation) -> Markup:
     period = f"{facts.first_session} to {facts.last_session}, {count(facts.sessions, 'session')}"
     title = tag("h1", f"{facts.market} evaluation")
     below = tag("p", f"{model} · {facts.source} · {period} · {count(used, 'account')} used", class_="subtitle")
-    claim = tag("p", tag("strong", _CLAIMED[facts.claim]), " ", facts.claim_reason)
+    reason = facts.claim_reason.rstrip(".")
+    claim = tag("p", tag("strong", facts.claim.value.capitalize()), f": {reason}. {_MEANS[facts.claim]}")
     notes = [tag("li", label_sentence(label)) for label in facts.labels]
     notes += [tag("li", "Mismatch: ", mismatch) for mismatch in facts.mismatches]
     banner = tag("div", claim, tag("ul", *notes) if notes else None, class_=f"banner {CLAIM_CLASS[facts.claim]}")
@@ -52,9 +53,7 @@ def label_sentence(name: str) -> str:
 def verdict_section(evaluation: Evaluation) -> Markup:
     """The verdict in words and the figures that it rests on."""
     verdict, facts = evaluation.verdict, evaluation.facts
-    answer = tag(
-        "p", tag("strong", verdict.kind.value, class_=f"answer {verdict.kind.name.lower()}"), " ", verdict.sentence
-    )
+    answer = tag("p", verdict.sentence, class_=f"answer {verdict.kind.name.lower()}")
     question = tag("p", "Does the result differ from random entries with the same trades, sides, hours and exits?")
     said = tag("div", question, answer, class_="verdict")
     return section(
@@ -74,12 +73,12 @@ def _key_figures(evaluation: Evaluation) -> Markup:
     total, mean, expectancy = run.total_usd, run.mean_r, run.expectancy_r
     sides = f"{run.long_trades:,} long, {run.short_trades:,} short; won {pct(run.win_rate_pct)}"
     return cards(
-        card("Net P&L", whole_usd(total.value), _interval(total, whole_usd), sign(total.value)),
-        card("Mean session", in_r(mean.value, 3), _interval(mean, mean_r)),
-        card("Sharpe ratio, a year", number(run.sharpe.value), _interval(run.sharpe, number)),
+        card("Net P&L", whole_usd(total.value), _told(total, whole_usd), sign(total.value)),
+        card("Mean session", in_r(mean.value, 3), _told(mean, mean_r)),
+        card("Sharpe ratio, a year", number(run.sharpe.value), _told(run.sharpe, number)),
         card("Max drawdown", whole_usd(run.max_drawdown_usd), _range(run.drawdown_range_usd)),
-        card("Profit factor", number(run.profit_factor.value), _interval(run.profit_factor, number)),
-        card("Expectancy", in_r(expectancy.value, 3), _interval(expectancy, mean_r)),
+        card("Profit factor", number(run.profit_factor.value), _told(run.profit_factor, number)),
+        card("Expectancy", in_r(expectancy.value, 3), _told(expectancy, mean_r)),
         card("Trades", number(run.trades, 0), sides),
         card("Deflated Sharpe", _probability(evidence.deflated), trials),
     )
@@ -126,7 +125,7 @@ def _run_row(run: RunRecord, *, is_headline: bool) -> Row:
     return Row(
         style="headline-row" if is_headline else None,
         cells=(
-            run.title + (" (headline)" if is_headline else ""),
+            titled(run.title) + (" (headline)" if is_headline else ""),
             _with(usd(own.total_usd.value, 0), _interval(own.total_usd, whole_usd)),
             _with(mean_r(own.mean_r.value), _interval(own.mean_r, mean_r)),
             _with(number(own.sharpe.value), _interval(own.sharpe, number)),
@@ -169,9 +168,14 @@ def _interval(estimate: Estimate, form: Callable[[float | None], str]) -> str:
     return between(form(estimate.low), form(estimate.high))
 
 
+def _told(estimate: Estimate, form: Callable[[float | None], str]) -> str:
+    shown = _interval(estimate, form)
+    return "no interval" if shown == NONE else shown
+
+
 def _range(estimate: Estimate) -> str:
     shown = between(usd(estimate.low, 0), usd(estimate.high, 0))
-    return shown if shown == NONE else f"range {shown}"
+    return "no range" if shown == NONE else f"range {shown}"
 
 
 def _probability(value: float | None) -> str:

@@ -11,7 +11,7 @@ from trader.page.calendar import calendar
 from trader.page.columns import Column as Bar
 from trader.page.columns import Histogram, Marker, column_chart, histogram
 from trader.page.curves import equity_chart, equity_curves, legend, underwater_chart, underwater_of
-from trader.page.formats import NONE, count, in_r, number, pct, usd, words
+from trader.page.formats import NONE, count, in_r, number, pct, sentence, usd, words
 from trader.page.markup import Markup, tag
 from trader.page.points import excursion_chart, excursions_of
 from trader.page.sheet import Column, Row, figure, or_none, pair, section, table, text, trio
@@ -100,9 +100,9 @@ def trades_section(evaluation: Evaluation) -> Markup:
             _random_figure(evaluation),
         ),
         trio(
-            _slices("Side", headline.by_side),
-            _slices("Segment", headline.by_segment),
-            _slices("Exit", headline.by_exit),
+            slice_table("Side", headline.by_side),
+            slice_table("Segment", headline.by_segment),
+            slice_table("Exit", headline.by_exit),
         ),
     )
 
@@ -114,7 +114,7 @@ def slice_table(head: str, parts: Sequence[Slice], *, caption: str | None = None
         Column(head="Trades"),
         Column(head="Won"),
         Column(head="Net P&L"),
-        Column(head="R a trade"),
+        Column(head="Mean R"),
     )
     rows = [
         Row(
@@ -129,10 +129,6 @@ def slice_table(head: str, parts: Sequence[Slice], *, caption: str | None = None
         for part in parts
     ]
     return table(columns, rows, caption=caption or f"Trades by {head.lower()}")
-
-
-def _slices(head: str, parts: Sequence[Slice]) -> Markup:
-    return figure(head, slice_table(head, parts))
 
 
 def _hours(parts: Sequence[Slice]) -> Markup:
@@ -166,4 +162,4 @@ def _random_figure(evaluation: Evaluation) -> Markup:
         number,
     )
     made = f"{band.fewest:,} to {band.most:,} trades a seed against {band.matched_trades:,}"
-    return figure(title, drawn, note=f"{made}. {band.matching}")
+    return figure(title, drawn, note=f"{made}. {sentence(band.matching)}")

@@ -1,6 +1,6 @@
 """How much the result can bear: costs, ambiguous bars, luck among trials, and walk-forward folds."""
 
-from trader.analysis.evaluation import Evaluation
+from trader.analysis.evaluation import Evaluation, RunName
 from trader.analysis.evaluation_parts import AmbiguousInterval, CostStress, Fold, SharpeEvidence, WalkForward
 from trader.page.formats import between, count, number, pct, usd
 from trader.page.markup import Markup, tag
@@ -50,6 +50,8 @@ def _stress(evaluation: Evaluation) -> Markup:
 
 def _stress_table(evaluation: Evaluation, stress: CostStress) -> Markup:
     facts, own = evaluation.facts, evaluation.runs[0].statistics
+    doubled = evaluation.run(RunName.DOUBLE_COSTS)
+    again = None if doubled is None else doubled.statistics
     columns = (Column(head="Costs", is_figure=False), Column(head="As stated"), Column(head=f"Times {stress.factor}"))
     rows = [
         ("Commission a side", usd(facts.commission_side_usd), usd(stress.commission_side_usd)),
@@ -58,8 +60,8 @@ def _stress_table(evaluation: Evaluation, stress: CostStress) -> Markup:
         ("Mean session, R", number(own.mean_r.value, 3, signed=True), number(stress.mean_r, 3, signed=True)),
         ("Sharpe ratio, a year", number(own.sharpe.value), number(stress.sharpe)),
         ("Trades", number(own.trades, 0), number(stress.trades, 0)),
-        ("Costs in dollars", usd(own.costs_usd, 0), "\N{EN DASH}"),
-        ("Costs in % of gross profit", pct(own.cost_share_pct), "\N{EN DASH}"),
+        ("Commissions and slippage", usd(own.costs_usd, 0), usd(None if again is None else again.costs_usd, 0)),
+        ("In % of gross profit", pct(own.cost_share_pct), pct(None if again is None else again.cost_share_pct)),
     ]
     return table(columns, [Row(cells=row) for row in rows], caption="The same run at higher costs")
 
