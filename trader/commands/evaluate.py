@@ -23,13 +23,16 @@ from trader.commands.progress import Progress
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import SECOND_NS
-from trader.errors import InputError
+from trader.errors import InputError, UsageError
+from trader.evaluation.asked import Asked
 from trader.evaluation.chart import chart_of
 from trader.evaluation.claims import require_unseen, split_of
 from trader.evaluation.runs import Market
 from trader.evaluation.summary import render, summary_json
-from trader.evaluation.whole import Asked, evaluate
+from trader.evaluation.walk_forward import parse_plan
+from trader.evaluation.whole import evaluate
 from trader.options import BarOptions, EvaluateOptions, FileOptions, ShortOptions
+from trader.policy.bundle import Bundle
 from trader.settings import Settings
 
 PPO = "ppo"
@@ -38,23 +41,33 @@ FLAGS = {"date_from": "--from", "date_to": "--to", "overrides": "--set"}
 
 def run(wanted: EvaluateOptions, bars: BarOptions, files: FileOptions, *, as_json: bool) -> None:
     """Evaluate and write the record; an error leaves nothing behind and overwrites nothing."""
-    settings = settings_for(wanted, wanted.model[0], files)
+    if len(wanted.model) > 1 and wanted.walk_forward is None:
+        msg = (
+            "several models need --walk-forward, such as train=120,test=40: the best of them on the same dates proves "
+            "nothing; or give one --model"
+        )
+        raise UsageError(msg)
+    settings, *rivals = (settings_for(wanted, model, files) for model in wanted.model)
     market = instrument(settings.market)
     calendar = Calendar.load()
     source = open_source(bars, market, calendar)
+    folds = None if wanted.walk_forward is None else parse_plan(wanted.walk_forward, source.facts.bar_minutes)
     columns = first_sessions(concatenate(list(source.columns())), calendar, wanted.episodes)
     facts = facts_for_log(source, bars)
-    bundle = open_bundle(settings, calendar, facts) if settings.strategy.name == PPO else None
-    split = split_of(bundle, sample_of(columns, facts, settings, calendar), calendar)
-    require_unseen(split, allows=wanted.in_sample)
+    evaluated = sample_of(columns, facts, settings, calendar)
+    splits = [split_of(bundle_of(one, calendar, facts), evaluated, calendar) for one in (settings, *rivals)]
+    for split in splits:
+        require_unseen(split, allows=wanted.in_sample)
     asked = Asked(
         market=Market(columns=columns, facts=facts),
         settings=settings,
-        split=split,
+        split=splits[0],
         seeds=wanted.seeds,
         skipped_bars=source.skipped.total,
         command=command_line(wanted, bars, files),
         made_utc=utc_text(time.time_ns() // SECOND_NS * SECOND_NS),
+        rivals=tuple(rivals),
+        folds=folds,
     )
     record = asyncio.run(evaluate(asked, shown))
     folder = wanted.out or Path(settings.journal.dir) / "evaluations" / record.facts.evaluation_id
@@ -74,6 +87,11 @@ def settings_for(wanted: EvaluateOptions, model: str, files: FileOptions) -> Set
         allow_mismatch=wanted.allow_mismatch,
     )
     return settings_from(files, short)
+
+
+def bundle_of(settings: Settings, calendar: Calendar, facts: BarsFacts) -> Bundle | None:
+    """The model under test, None for a strategy without one; BundleError where it does not fit the bars."""
+    return open_bundle(settings, calendar, facts) if settings.strategy.name == PPO else None
 
 
 def first_sessions(columns: BarColumns, calendar: Calendar, count: int | None) -> BarColumns:
