@@ -12,18 +12,11 @@ from trader.adapters.synthetic import SyntheticMarket, generate
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar, et_ns
 from trader.kernels import book
+from trader.training.ground import Ground, prepare_ground
 from trader.training.tape import TrainingTape, make_tape
 
 NQ = instrument("NQ")
 CALENDAR = Calendar.load()
-LOOSE = (
-    "risk.enable_risk_veto=false",
-    "risk.max_trades_per_session=1000",
-    "account.daily_limit_usd=40000",
-    "gate.orders_per_minute=600",
-    "gate.collar_pct=10",
-)
-"""No veto but a breach: what the environment leaves to the review does not fire."""
 
 
 @cache
@@ -72,6 +65,11 @@ def awkward_bars() -> BarColumns:
 def a_tape(columns: BarColumns, *overrides: str) -> TrainingTape:
     """Prepared as the shipped settings, changed by `overrides`, say."""
     return make_tape(columns, CALENDAR, assembly.window(settings_with(*overrides)), NQ)
+
+
+def a_ground(columns: BarColumns, *overrides: str) -> Ground:
+    """Prepared with terms and limits as well."""
+    return prepare_ground(settings_with(*overrides), columns, CALENDAR, NQ)
 
 
 def terms_with(*overrides: str) -> book.Terms:

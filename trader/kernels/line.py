@@ -103,9 +103,38 @@ def account_part(
     entries_open: bool,
 ) -> int:
     """Everything after the market features: mark, trail, mask, features 220..227 and 256..260."""
+    bits = settle(row, terms, high, low, close, atr_ticks, ready and entries_open)
+    describe(obs, row, terms, close, atr_ticks, bits & MASK)
+    return bits | (READY if ready else 0)
+
+
+@njit(cache=True, error_model="numpy")
+def settle(
+    row: NDArray[np.int64],
+    terms: NDArray[np.float64],
+    high: int,
+    low: int,
+    close: int,
+    atr_ticks: float,
+    entries_open: bool,
+) -> int:
+    """Value the account at a bar's close (ticks) and pull a trailing stop; the mask with TRAILED and MARKED."""
     marked = book.mark(row, terms, high, low, close)
     trailed = book.trail(row, terms, close, atr_ticks)
-    mask = book.valid_actions(row, terms, close, atr_ticks, ready and entries_open)
+    mask = book.valid_actions(row, terms, close, atr_ticks, entries_open)
+    return mask | (TRAILED if trailed else 0) | (MARKED if marked else 0)
+
+
+@njit(cache=True, error_model="numpy")
+def describe(
+    obs: NDArray[np.float32],
+    row: NDArray[np.int64],
+    terms: NDArray[np.float64],
+    close: int,
+    atr_ticks: float,
+    mask: int,
+) -> None:
+    """Write features 220..227 and 256..260 of an account that is settled at a bar's close."""
     qty = row[book.QTY]
     unrealized = (qty * close - row[book.COST]) * int(terms[book.TICK_VALUE])
     account_features.write(
@@ -129,4 +158,3 @@ def account_part(
         row[book.MAE],
         row[book.MFE],
     )
-    return mask | (READY if ready else 0) | (TRAILED if trailed else 0) | (MARKED if marked else 0)

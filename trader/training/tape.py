@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
@@ -10,30 +11,49 @@ from numpy.typing import NDArray
 from trader.adapters.columns import BarColumns
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar, Session
-from trader.domain.units import MINUTE_NS
 from trader.errors import InputError
-from trader.kernels import book as book_kernels
-from trader.kernels import market, market_batch, training
+from trader.kernels import training
+from trader.kernels.market import ROW_SIZE, WINDOW_BARS
 from trader.schedule import Window, plan_session
+from trader.training.market_rows import market_bars, market_rows
 
-_FULL = 2  # of market_batch.batch_rows: every feature of the full vector has its window
+_BASE, _FULL = 1, 2  # of market_batch.batch_rows: which vector has its windows
 
 
 class TrainingTape(Struct, frozen=True, eq=False):
     """`bars` as the kernels read them. `starts` are the bars at which an episode may begin, in time order;
-    `first_starts` the first of each session. `sha256` is over times, prices and volumes."""
+    `first_starts` the first of each session. `session_of` [T] are places in `session_dates`. `sha256` is over times,
+    prices and volumes. Entries wait for every feature of the vector that `is_full` names (261 values, or 228)."""
 
     bars: training.Tape
     starts: NDArray[np.int64]
     first_starts: NDArray[np.int64]
-    dates: tuple[str, str]
+    session_of: NDArray[np.int64]
+    session_dates: tuple[str, ...]
+    fullness: NDArray[np.uint8]
+    is_full: bool
     sha256: str
 
-    def typical_risk_cents(self, terms: book_kernels.Terms) -> int:
-        """Median initial risk in cents of a trade of one contract that is entered at any bar of `starts`."""
-        atrs = self.bars.atrs[self.starts]
-        ticks = [book_kernels.stop_distance_ticks(terms, atr) for atr in atrs]
-        return int(np.median(ticks) * terms[book_kernels.TICK_VALUE])
+    def __len__(self) -> int:
+        return len(self.bars.atrs)
+
+    @property
+    def dates(self) -> tuple[str, str]:
+        """The first and the last session."""
+        return self.session_dates[0], self.session_dates[-1]
+
+    def for_inputs(self, *, full: bool) -> "TrainingTape":
+        """The same bars for a policy that reads the full vector, or the base one, which is ready earlier."""
+        if full == self.is_full:
+            return self
+        bars = self.bars.bars.copy()
+        flags = bars[:, training.FLAGS]
+        flags &= ~training.ENTRIES_OPEN
+        is_open = (flags & training.IN_WINDOW != 0) & (self.fullness >= (_FULL if full else _BASE))
+        flags |= np.where(is_open, training.ENTRIES_OPEN, 0)
+        starts, first_starts = _starts(flags, self.session_of)
+        tape = self.bars._replace(bars=bars)
+        return msgspec.structs.replace(self, bars=tape, starts=starts, first_starts=first_starts, is_full=full)
 
 
 def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrument: Instrument) -> TrainingTape:
@@ -44,27 +64,40 @@ def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrumen
         raise InputError(msg)
     known, session_of = np.unique(indexes, return_inverse=True)
     sessions = [calendar.session(int(index)) for index in known]
-    prices = _ticks(columns, instrument)
-    rows, atrs, is_full = _features(columns, prices, session_of, sessions, instrument)
-    flags = _flags(columns, session_of, sessions, window, is_full=is_full)
-    can_start = (flags & training.ENTRIES_OPEN != 0) & (flags & training.LAST == 0)
-    starts = np.flatnonzero(can_start)
-    if not len(starts):
-        msg = "no bar is left to begin an episode at: the features need about 1,000 bars, the window regular hours"
-        raise InputError(msg)
-    first_of_session = np.unique(session_of[starts], return_index=True)[1]
+    market = market_bars(columns, instrument, calendar)
+    made = market_rows(market)
+    flags = _flags(columns, session_of, sessions, window, is_full=made.fullness == _FULL)
+    starts, first_starts = _starts(flags, session_of)
+    bars = np.empty((len(columns), training.BAR_SIZE), dtype=np.int64)
+    bars[:, : training.CLOSE + 1] = market.prices
+    bars[:, training.FLAGS] = flags
+    bars[:, training.OPENS_NS] = columns.ts_open_ns
+    bars[:, training.CLOSES_NS] = columns.ts_close_ns
+    bars[:, training.SESSION_NS] = np.array([session.open_ns for session in sessions], dtype=np.int64)[session_of]
+    empty = np.zeros((WINDOW_BARS - 1, ROW_SIZE), dtype=np.float32)
     return TrainingTape(
-        bars=training.Tape(prices=prices, rows=rows, atrs=atrs, flags=flags),
+        bars=training.Tape(
+            bars=bars,
+            atrs=made.atrs,
+            window=np.concatenate([empty, made.rows[:, :ROW_SIZE]]).ravel(),
+            context=np.ascontiguousarray(made.rows[:, ROW_SIZE:]),
+        ),
         starts=starts,
-        first_starts=starts[first_of_session],
-        dates=(sessions[0].date, sessions[-1].date),
-        sha256=_digest(columns, prices),
+        first_starts=first_starts,
+        session_of=session_of,
+        session_dates=tuple(session.date for session in sessions),
+        fullness=made.fullness,
+        is_full=True,
+        sha256=_digest(columns, bars[:, : training.CLOSE + 1]),
     )
 
 
-def _ticks(columns: BarColumns, instrument: Instrument) -> NDArray[np.int64]:
-    points = np.stack([columns.open, columns.high, columns.low, columns.close], axis=1)
-    return np.rint(points * instrument.ticks_per_point).astype(np.int64)
+def _starts(flags: NDArray[np.int64], session_of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    starts = np.flatnonzero((flags & training.ENTRIES_OPEN != 0) & (flags & training.LAST == 0))
+    if not len(starts):
+        msg = "no bar is left to begin an episode at: the features need about 1,000 bars, the window regular hours"
+        raise InputError(msg)
+    return starts, starts[np.unique(session_of[starts], return_index=True)[1]]
 
 
 def _digest(columns: BarColumns, prices: NDArray[np.int64]) -> str:
@@ -75,43 +108,6 @@ def _digest(columns: BarColumns, prices: NDArray[np.int64]) -> str:
     return digest.hexdigest()
 
 
-def _features(
-    columns: BarColumns,
-    prices: NDArray[np.int64],
-    session_of: NDArray[np.int64],
-    sessions: Sequence[Session],
-    instrument: Instrument,
-) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:
-    count = len(columns)
-    rows = np.empty((count, market.MARKET_SIZE), dtype=np.float32)
-    atrs = np.empty(count)
-    fullness = np.empty(count, dtype=np.uint8)
-    volume = columns.volume
-    market_batch.batch_rows(
-        market.new_state(),
-        market.new_obs(),
-        columns.ts_open_ns // MINUTE_NS,
-        columns.ts_close_ns // MINUTE_NS,
-        prices.astype(np.float64),
-        np.zeros(count) if volume is None else volume.astype(np.float64),
-        volume is not None,
-        session_of,
-        np.array([_bounds(session) for session in sessions], dtype=np.int64),
-        np.rint(columns.roll_offset * instrument.ticks_per_point),
-        instrument.tick,
-        rows,
-        atrs,
-        fullness,
-    )
-    return rows, atrs, fullness == _FULL
-
-
-def _bounds(session: Session) -> tuple[int, ...]:
-    halt = session.halts[0] if session.halts else (0, 0)
-    times_ns = (session.open_ns, session.close_ns, session.rth_open_ns, session.rth_close_ns, *halt)
-    return tuple(ns // MINUTE_NS for ns in times_ns)
-
-
 def _flags(
     columns: BarColumns,
     session_of: NDArray[np.int64],
@@ -119,7 +115,8 @@ def _flags(
     window: Window,
     *,
     is_full: NDArray[np.bool_],
-) -> NDArray[np.uint8]:
+) -> NDArray[np.int64]:
+    """What clock, calendar and contract say of each bar; LAST alone looks one bar on, and ends episodes only."""
     plans = [plan_session(session, window) for session in sessions]
     entry_start, entry_end, flat_at = np.array(
         [(plan.entry_start_ns, plan.entry_end_ns, plan.flat_at_ns) for plan in plans], dtype=np.int64
@@ -127,17 +124,19 @@ def _flags(
     halt_start = np.array([s.halts[0][0] if s.halts else 0 for s in sessions], dtype=np.int64)[session_of]
     opens, closes = columns.ts_open_ns, columns.ts_close_ns
     close_before = np.concatenate([opens[:1], closes[:-1]])
-    rolled = np.diff(columns.symbol_index, prepend=columns.symbol_index[:1]) != 0
+    in_window = (entry_start <= closes) & (closes < entry_end)
     conditions = {
-        training.ENTRIES_OPEN: (entry_start <= closes) & (closes < entry_end) & is_full,
+        training.ENTRIES_OPEN: in_window & is_full,
+        training.IN_WINDOW: in_window,
         training.ENTRIES_OVER: closes >= entry_end,
+        training.LATE: ((close_before <= halt_start) & (halt_start < opens)) | (opens >= entry_end),
         training.DUE_AT_OPEN: opens >= flat_at,
         training.DUE_AT_CLOSE: closes >= flat_at,
-        training.AFTER_HALT: (close_before <= halt_start) & (halt_start < opens),
-        training.ROLLED: rolled,
+        training.ROLLED: np.diff(columns.symbol_index, prepend=columns.symbol_index[:1]) != 0,
+        training.FIRST: np.diff(session_of, prepend=-1) != 0,
         training.LAST: np.diff(session_of, append=-1) != 0,
     }
-    flags = np.zeros(len(columns), dtype=np.uint8)
+    flags = np.zeros(len(columns), dtype=np.int64)
     for bit, condition in conditions.items():
-        flags |= np.where(condition, bit, 0).astype(np.uint8)
+        flags |= np.where(condition, bit, 0)
     return flags
