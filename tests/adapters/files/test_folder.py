@@ -76,6 +76,7 @@ def test_read_packed_days_are_the_same(tmp_path: Path) -> None:
         (b"NQH5", 2016, b"NQH15"),
         (b"NQH5", 2023, b"NQH25"),
         (b"NQH5", 2025, b"NQH25"),
+        (b"NQZ8", 2023, b"NQZ28"),
         (b"NQZ9", 2019, b"NQZ19"),
         (b"NQH0", 2019, b"NQH20"),
         (b"NQM23", 2014, b"NQM23"),

@@ -116,16 +116,20 @@ def test_read_other_bar_of_closed_hours_stops(tmp_path: Path, when: str) -> None
     assert source.skipped.counts == {Reason.OUT_OF_SESSION: 1}
 
 
-def test_read_stray_bar_of_another_contract_decides_nothing(tmp_path: Path) -> None:
-    """Neither what is counted nor the offset of a roll: that is of a minute in which the market was open."""
-    lines = sessions([date(2023, 3, 9), date(2023, 3, 10), *AFTER])
-    june = [line._replace(close=line.low + 50, high=line.high + 60, volume=0) for line in lines]
-    rows = [named for a, b in zip(lines, june, strict=True) for named in ((a, "NQH3"), (b, "NQM3"))]
-    rows = [
-        (line._replace(volume=9_999), name) if name == "NQM3" and line.opened.day == 10 else (line, name)
-        for line, name in rows
+@pytest.mark.parametrize("leads_from", [8, 10])
+def test_read_stray_bar_decides_no_offset(tmp_path: Path, leads_from: int) -> None:
+    """The offset is of a minute in which the market was open, also where the roll is on the evening of the stray.
+
+    June leads on Wednesday and is front from 18:00 on; or it leads on Friday and is front from Sunday on.
+    """
+    lines = sessions([date(2023, 3, 8), date(2023, 3, 9), date(2023, 3, 10), *AFTER])
+    june = [
+        line._replace(close=line.low + 50, high=line.high + 60, volume=9_999 if line.opened.day >= leads_from else 0)
+        for line in lines
     ]
-    strays = [(a_bar("2023-03-10T22:00", 100.0), "NQH3"), (a_bar("2023-03-10T22:00", 900.0), "NQM3")]
+    rows = [named for a, b in zip(lines, june, strict=True) for named in ((a, "NQH3"), (b, "NQM3"))]
+    at = f"2023-03-{leads_from:02d}T22:00"
+    strays = [(a_bar(at, 100.0), "NQH3"), (a_bar(at, 900.0), "NQM3")]
     plain = opened(folder_of(tmp_path / "plain", rows))
     bars = whole(plain)
     stray = opened(folder_of(tmp_path / "stray", in_time([*rows, *strays])))
