@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from msgspec import Struct
 from numpy.typing import NDArray
-from sb3_contrib import MaskablePPO
 
 from trader.domain.sessions import Calendar
 from trader.errors import BundleError
@@ -20,6 +19,7 @@ from trader.training.learner import Learner, make_model
 from trader.training.normalise import measure, random_choices
 from trader.training.phases import CRITIC, Phase
 from trader.training.plan import Plan
+from trader.training.ppo import BatchedPPO
 from trader.training.snapshot import Snapshot, restore
 from trader.training.transfer import (
     Scale,
@@ -111,12 +111,12 @@ def open_source(path: Path, phase: Phase) -> Bundle:
     return bundle
 
 
-def _model(lesson: Lesson, scale: Scale) -> MaskablePPO:
+def _model(lesson: Lesson, scale: Scale) -> BatchedPPO:
     env = lesson.env(scale, actions=lesson.phase.actions, seed=lesson.seed)
     return make_model(lesson.plan, env, seed=lesson.seed)
 
 
-def _learner(lesson: Lesson, model: MaskablePPO) -> Learner:
+def _learner(lesson: Lesson, model: BatchedPPO) -> Learner:
     critic_updates = 0 if lesson.source is None else lesson.plan.curriculum.critic_updates
     return Learner(model, lesson.plan, total_steps=lesson.total_steps, critic_updates=critic_updates)
 
@@ -128,7 +128,7 @@ def _first_scale(lesson: Lesson) -> Scale:
     return Scale(mean=mean, variance=variance)
 
 
-def _biases(lesson: Lesson, model: MaskablePPO, scale: Scale, old_actions: int) -> NDArray[np.float64]:
+def _biases(lesson: Lesson, model: BatchedPPO, scale: Scale, old_actions: int) -> NDArray[np.float64]:
     plan = lesson.plan.curriculum
     env = lesson.env(scale, actions=lesson.phase.actions, seed=lesson.seed)
     logits, masks = probe(env, model, old_actions, plan.new_action_observations, lesson.seed)
@@ -136,7 +136,7 @@ def _biases(lesson: Lesson, model: MaskablePPO, scale: Scale, old_actions: int) 
 
 
 def probe(
-    env: TradingEnv, model: MaskablePPO, old_actions: int, wanted: int, seed: int
+    env: TradingEnv, model: BatchedPPO, old_actions: int, wanted: int, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Logits and masks [k, actions] of observations under random choices in which a new action is valid.
 
@@ -158,7 +158,7 @@ def probe(
     return np.concatenate(logits), np.concatenate(kept)
 
 
-def _logits(model: MaskablePPO, obs: Floats) -> NDArray[np.float64]:
+def _logits(model: BatchedPPO, obs: Floats) -> NDArray[np.float64]:
     with torch.no_grad():
         latent = model.policy.mlp_extractor.forward_actor(torch.from_numpy(obs))
         logits: NDArray[np.float64] = model.policy.action_net(latent).numpy().astype(np.float64)

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from msgspec import Struct
-from sb3_contrib import MaskablePPO
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.vec_env import VecEnv
 
 from trader.training.plan import Plan
+from trader.training.ppo import BatchedPPO
 
 torch.distributions.Distribution.set_default_validate_args(False)  # it costs a tenth of an update and finds nothing
 
@@ -33,27 +32,11 @@ class Update(Struct, frozen=True, kw_only=True):
     rewards: dict[str, float]
 
 
-class _Episodes(BaseCallback):  # type: ignore[misc]  # the library ships no types here
-    """Collects what ended during a rollout."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended: list[dict[str, Any]] = []
-
-    def _on_rollout_start(self) -> None:
-        self.ended = []
-
-    def _on_step(self) -> bool:
-        infos = self.locals["infos"]
-        self.ended += [infos[n] for n in np.flatnonzero(self.locals["dones"])]
-        return True
-
-
-def make_model(plan: Plan, env: VecEnv, *, seed: int) -> MaskablePPO:
+def make_model(plan: Plan, env: VecEnv, *, seed: int) -> BatchedPPO:
     """A fresh learner of `plan` on `env`; the seed fixes weights, sampling and batches. Sets torch's thread count."""
     torch.set_num_threads(plan.run.torch_threads)
     ppo, layers = plan.ppo, list(plan.network.hidden)
-    return MaskablePPO(
+    return BatchedPPO(
         "MlpPolicy",
         env,
         learning_rate=lambda left: ppo.learning_rate * left,
@@ -76,15 +59,14 @@ def make_model(plan: Plan, env: VecEnv, *, seed: int) -> MaskablePPO:
 class Learner:
     """A model and how far it is. `updates` goes on from wherever the model stands: fresh, transferred or restored."""
 
-    def __init__(self, model: MaskablePPO, plan: Plan, *, total_steps: int, critic_updates: int = 0) -> None:
+    def __init__(self, model: BatchedPPO, plan: Plan, *, total_steps: int, critic_updates: int = 0) -> None:
         """`total_steps` of the phase fix the schedules; the first `critic_updates` move the critic alone."""
         self.model = model
         self.plan = plan
         self.total_steps = total_steps
         self.critic_updates = critic_updates
         self.number = 0
-        self._episodes = _Episodes()
-        _, self._callback = model._setup_learn(total_steps, CallbackList([self._episodes]))
+        _, self._callback = model._setup_learn(total_steps)
 
     def updates(self) -> Iterator[Update]:
         """Learn to the end, an update at a time; between two the whole state stands still and may be saved."""
@@ -103,7 +85,7 @@ class Learner:
         model.ent_coef = ppo.entropy_end + (ppo.entropy_start - ppo.entropy_end) * left
         model.train()
         self.number += 1
-        ended = [info["episode"] for info in self._episodes.ended]
+        ended = [info["episode"] for info in model.ended]
         return Update(
             number=self.number,
             steps=model.num_timesteps,
@@ -113,7 +95,7 @@ class Learner:
             action_shares=shares,
             confidence=confidence,
             losses=_losses(model),
-            rewards=_reward_terms(self._episodes.ended),
+            rewards=_reward_terms(model.ended),
         )
 
     def set_actor_learning(self, *, on: bool) -> None:
@@ -140,7 +122,7 @@ def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _losses(model: MaskablePPO) -> dict[str, float]:
+def _losses(model: BatchedPPO) -> dict[str, float]:
     recorded = model.logger.name_to_value
     return {name: float(value) for name, value in recorded.items() if name.startswith("train/")}
 

@@ -13,11 +13,11 @@ import torch
 from msgspec import Struct
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from sb3_contrib import MaskablePPO
 
 from trader.errors import BundleError
 from trader.policy.bundle import Bundle
 from trader.policy.tensors import Floats, Weights
+from trader.training.ppo import BatchedPPO
 
 ACTOR = "mlp_extractor.policy_net"
 CRITIC = "mlp_extractor.value_net"
@@ -40,12 +40,12 @@ def layers_of(state: State, body: str, head: str) -> tuple[list[Floats], list[Fl
     return matrices, [state[f"{name}.bias"].detach().numpy().copy() for name in names]
 
 
-def actor_of(model: MaskablePPO) -> tuple[list[Floats], list[Floats]]:
+def actor_of(model: BatchedPPO) -> tuple[list[Floats], list[Floats]]:
     """The actor's layers as arrays of their own."""
     return layers_of(model.policy.state_dict(), ACTOR, "action_net")
 
 
-def critic_of(model: MaskablePPO) -> dict[str, Floats]:
+def critic_of(model: BatchedPPO) -> dict[str, Floats]:
     """The critic's tensors by name, for the file beside a bundle."""
     state = model.policy.state_dict()
     return {name: tensor.numpy().copy() for name, tensor in state.items() if is_critic(name)}
@@ -91,7 +91,7 @@ def scale_of(bundle: Bundle, weights: Weights) -> Scale:
     return Scale(mean=weights.mean, variance=weights.variance)
 
 
-def transfer(model: MaskablePPO, weights: Weights, critic: dict[str, Floats] | None, *, source: Path) -> None:
+def transfer(model: BatchedPPO, weights: Weights, critic: dict[str, Floats] | None, *, source: Path) -> None:
     """Give `model` the policy of `weights`, and the critic if there is one; BundleError where widths differ.
 
     The model may have more inputs and more actions. Biases of new actions are left for `set_new_actions`.
@@ -160,7 +160,7 @@ def new_action_biases(
     return biases
 
 
-def set_new_actions(model: MaskablePPO, biases: NDArray[np.float64]) -> None:
+def set_new_actions(model: BatchedPPO, biases: NDArray[np.float64]) -> None:
     """Write the biases of the last actions; one that was never valid gets that of the rarest other."""
     finite = biases[np.isfinite(biases)]
     floor = finite.min() if len(finite) else -4.0

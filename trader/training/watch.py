@@ -3,12 +3,12 @@
 import math
 
 import torch
-from sb3_contrib import MaskablePPO
 
 from trader.domain.actions import Action
 from trader.errors import TraderError
 from trader.training.learner import Update
 from trader.training.plan import WatchPlan
+from trader.training.ppo import BatchedPPO
 
 
 class TrainingStoppedError(TraderError):
@@ -23,7 +23,7 @@ class Watch:
         self.action: int | None = None
         self.one_sided_since = 0
 
-    def look(self, update: Update, model: MaskablePPO) -> None:
+    def look(self, update: Update, model: BatchedPPO) -> None:
         """TrainingStoppedError, with what, since when, why and what to change, if `update` is one too many."""
         broken = [name for name, value in update.losses.items() if not math.isfinite(value)]
         broken += [name for name, tensor in model.policy.state_dict().items() if not torch.isfinite(tensor).all()]
