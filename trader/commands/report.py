@@ -1,6 +1,7 @@
 """`trader report`: the page of an evaluation, its trades for a journal, and pictures."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from trader.analysis.evaluation import EVALUATION_NAME, read_chart, read_evaluation
@@ -48,14 +49,17 @@ def evaluation_folder(path: Path) -> Path:
 
 
 def _write(made: dict[Path, bytes]) -> None:
-    """Each file is complete under another name before it takes its place."""
-    for target, content in made.items():
-        part = target.with_name(f"{target.name}.tmp")
-        try:
+    """All files are complete under other names before the first takes its place."""
+    parts = {target: target.with_name(f"{target.name}.tmp") for target in made}
+    try:
+        for target, part in parts.items():
             target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
+            part.write_bytes(made[target])
+        for target, part in parts.items():
             part.replace(target)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            msg = f"{target} cannot be written ({error.strerror}); name another place with --out"
-            raise InputError(msg) from error
+    except OSError as error:
+        for part in parts.values():
+            with suppress(OSError):
+                part.unlink()
+        msg = f"{error.filename}: cannot be written ({error.strerror}); name another place with --out"
+        raise InputError(msg) from error

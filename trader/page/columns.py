@@ -9,7 +9,7 @@ from msgspec import Struct
 from trader.page.formats import number
 from trader.page.frame import Frame, axis_title, drawing, x_axis, x_tick, y_axis
 from trader.page.markup import Markup, joined, tag
-from trader.page.scale import ticks
+from trader.page.scale import Scale, edges_over
 
 _HALF = Frame(width=520, height=290, left=62, top=26, bottom=46)
 _BARS_WANTED = 30
@@ -77,8 +77,8 @@ def column_chart(
 def histogram(shown: Histogram, form: Callable[[float, int], str]) -> Markup:
     """How many of the values lie where; bars end on round figures, zero is a border of bars."""
     frame, marker = _HALF, shown.marker
-    across = frame.across([*shown.values, *([] if marker is None else [marker.value])])
-    edges = ticks(across.low, across.high, _BARS_WANTED)
+    edges = edges_over([*shown.values, *([] if marker is None else [marker.value])], _BARS_WANTED)
+    across = Scale(edges[0], edges[-1], frame.left, frame.x_end)
     counts = _counted(shown.values, edges)
     upward = frame.upward([float(count) for count in counts])
     bars = [

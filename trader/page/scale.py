@@ -45,6 +45,15 @@ def ticks(low: float, high: float, wanted: int = 5) -> list[float]:
     return [index * step for index in range(first, last + 1)]
 
 
+def edges_over(values: Sequence[float], wanted: int) -> list[float]:
+    """At least two evenly spaced round figures around all values, zero among them where values lie on both sides."""
+    whole = scale_over(values, 0.0, 1.0)
+    step = _step(whole.low, whole.high, wanted)
+    first = math.floor(whole.low / step + _TOO_CLOSE)
+    last = math.ceil(whole.high / step - _TOO_CLOSE)
+    return [index * step for index in range(first, last + 1)]
+
+
 def digits_for(values: Sequence[float]) -> int:
     """How few decimals write all these tick values exactly."""
     return next(digits for digits in range(_DIGITS_MAX + 1) if digits == _DIGITS_MAX or _fits(values, digits))
