@@ -1,10 +1,9 @@
 """Random entries that trade like the headline: what luck comes to with as many trades of the same kind.
 
-Each seed enters at bars drawn without replacement among those at which entries are open, as many in each hour of New
-York and on each side as the headline did, and manages its positions at random with the headline's rates; bracket,
-costs, vetoes and accounts are the engine's. A drawn entry may be blocked, by an open position or a veto; then others
-are drawn in its place (and surplus ones dropped) until the number of trades in each hour and on each side differs from
-the headline's by no more than 2 % in all, or MOST_ROUNDS are over.
+Each seed enters at random bars of the entry window, as many in each hour of New York and on each side as the headline
+did (`trader.kernels.matched`), and manages its positions at random with the headline's rates; bracket, costs, vetoes and
+accounts are the engine's. Positions and vetoes that stand in the way can leave some entries unmade at the end: a seed
+whose trades differ by more than 2 % in all is drawn again, at most ATTEMPTS times, and the nearest is kept.
 """
 
 from collections import Counter
@@ -22,11 +21,13 @@ from trader.domain.sessions import Calendar
 from trader.domain.units import HOUR_NS, SECOND_NS
 from trader.errors import InvariantError
 from trader.evaluation.witness import Witness
-from trader.training.ground import Ground
+from trader.kernels.matched import run_matched
+from trader.training.ground import Ground, new_fleet, unscaled
 from trader.training.rollout import Rollout, follow_planned
 
 TOLERANCE = 0.02
-MOST_ROUNDS = 40
+ATTEMPTS = 10
+HOURS = 24
 FIRST_SEED = 1
 QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 MATCHING = (
@@ -48,21 +49,28 @@ class EntryPlan(Struct, frozen=True, kw_only=True):
 
 
 class Arena(Struct, frozen=True, kw_only=True, eq=False):
-    """Where random entries trade: `hours` [T] is New York's hour at each bar's close, `open_bars` by hour are the bars
-    at which entries are open, `full` says whether the headline reads the full vector and is ready later."""
+    """Where random entries trade: `hours` [T] is New York's hour at each bar's close, `classes` [T] the same where
+    entries are open, else -1, `left` [T] the number of bars of that class from a bar on. `full` says that the headline
+    reads the full vector, which is ready later."""
 
     ground: Ground
     hours: Ints
-    open_bars: Mapping[int, Ints]
+    classes: Ints
+    left: Ints
     full: bool
 
 
 def make_arena(ground: Ground, columns: BarColumns, calendar: Calendar, *, full: bool) -> Arena:
     """Prepare the bars once for all seeds; `columns` are those of `ground`."""
     hours = hours_et(columns, calendar)
+    classes = np.full(len(columns), -1, dtype=np.int64)
     starts = ground.tape.for_inputs(full=full).starts
-    open_bars = {int(hour): starts[hours[starts] == hour] for hour in np.unique(hours[starts])}
-    return Arena(ground=ground, hours=hours, open_bars=open_bars, full=full)
+    classes[starts] = hours[starts]
+    left = np.zeros(len(columns), dtype=np.int64)
+    for hour in range(HOURS):
+        bars = np.flatnonzero(classes == hour)
+        left[bars] = np.arange(len(bars), 0, -1)
+    return Arena(ground=ground, hours=hours, classes=classes, left=left, full=full)
 
 
 def hours_et(columns: BarColumns, calendar: Calendar) -> Ints:
@@ -83,51 +91,44 @@ def plan_entries(witness: Witness, arena: Arena) -> EntryPlan:
 
 def random_entries(arena: Arena, plan: EntryPlan, seed: int) -> Rollout:
     """One random strategy; the same arguments give the same trades."""
-    rng = np.random.default_rng(seed)
-    size = len(arena.hours)
-    waiting = {hour: rng.permutation(bars).tolist() for hour, bars in arena.open_bars.items()}
-    draws = rng.random(size, dtype=np.float32)
-    wanted = np.zeros(size, dtype=np.int8)
-    missing: dict[Stratum, int] = dict(plan.counts)
     allowed = int(TOLERANCE * plan.trades)
-    best: tuple[int, Rollout] | None = None
-    for _ in range(MOST_ROUNDS):
-        _enter(wanted, waiting, missing)
-        made = follow_planned(arena.ground, wanted, draws=draws, manage_rates=plan.manage_rates, full=arena.full)
-        missing = _missing(arena, plan, made)
-        off = sum(abs(count) for count in missing.values())
-        if best is None or off < best[0]:
-            best = (off, made)
-        if off <= allowed:
+    rng = np.random.default_rng(seed)
+    best = _attempt(arena, plan, rng)
+    nearest = _distance(arena, plan, best)
+    for _ in range(ATTEMPTS - 1):
+        if nearest <= allowed:
             break
-        _drop(wanted, arena, made, missing)
-    if best is None:
-        msg = "random entries were asked for without a round"
-        raise InvariantError(msg)
-    return best[1]
+        made = _attempt(arena, plan, rng)
+        distance = _distance(arena, plan, made)
+        if distance < nearest:
+            best, nearest = made, distance
+    return best
 
 
-def _enter(wanted: NDArray[np.int8], waiting: Mapping[int, list[int]], missing: Mapping[Stratum, int]) -> None:
-    """Want an entry at the next drawn bars of each hour, as many as are missing."""
-    for (hour, side), count in missing.items():
-        bars = waiting.get(hour, [])
-        for _ in range(min(count, len(bars))):
-            wanted[bars.pop()] = side
+def _attempt(arena: Arena, plan: EntryPlan, rng: np.random.Generator) -> Rollout:
+    ground, full = arena.ground, arena.full
+    wanted = np.zeros(len(arena.hours), dtype=np.int8)
+    luck = rng.random((len(wanted), 3), dtype=np.float32)
+    run_matched(
+        ground.world(unscaled(), full=full),
+        new_fleet(ground, 1, trades=plan.trades),
+        arena.classes,
+        arena.left,
+        np.array([[plan.counts.get((hour, side), 0) for side in (1, -1)] for hour in range(HOURS)], dtype=np.int64),
+        luck,
+        np.array(plan.manage_rates),
+        wanted,
+    )
+    return follow_planned(
+        ground, wanted, draws=np.ascontiguousarray(luck[:, 2]), manage_rates=plan.manage_rates, full=full
+    )
 
 
-def _missing(arena: Arena, plan: EntryPlan, made: Rollout) -> dict[Stratum, int]:
+def _distance(arena: Arena, plan: EntryPlan, made: Rollout) -> int:
+    """Trades by which hours and sides differ, all together."""
     hours = arena.hours[made.trades.opened_bar - 1].tolist()
     counts = Counter(zip(hours, made.trades.side.tolist(), strict=True))
-    return {stratum: plan.counts.get(stratum, 0) - counts[stratum] for stratum in sorted({*plan.counts, *counts})}
-
-
-def _drop(wanted: NDArray[np.int8], arena: Arena, made: Rollout, missing: Mapping[Stratum, int]) -> None:
-    """Give up the last entries of each hour and side of which there are too many."""
-    bars = made.trades.opened_bar - 1
-    hours, sides = arena.hours[bars], made.trades.side
-    for (hour, side), count in missing.items():
-        if count < 0:
-            wanted[bars[(hours == hour) & (sides == side)][count:]] = 0
+    return sum(abs(plan.counts.get(stratum, 0) - counts[stratum]) for stratum in {*plan.counts, *counts})
 
 
 def band_of(
