@@ -118,7 +118,7 @@ def test_a_trade_list_that_cannot_be_written_leaves_the_page_as_it_was(folder):
     (folder / "report.html").write_text("yesterday", "utf-8")
     (folder / "trades.csv.tmp").mkdir()
 
-    with pytest.raises(InputError, match="trades.csv"):
+    with pytest.raises(InputError, match=r"trades\.csv"):
         report.run(folder, None, draws_pictures=False)
 
     assert (folder / "report.html").read_text("utf-8") == "yesterday"

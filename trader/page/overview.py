@@ -37,12 +37,8 @@ def masthead(evaluation: Evaluation) -> Markup:
 
 def running_head(facts: Facts) -> Markup:
     """What stands at the top of every printed page, and above the page while it scrolls."""
-    return tag(
-        "div",
-        tag("span", f"{facts.market} · {facts.strategy} · {facts.evaluation_id}"),
-        badges(facts),
-        class_="running",
-    )
+    name = tag("span", f"{facts.market} · {facts.strategy} · {facts.evaluation_id}")
+    return tag("div", tag("div", name, badges(facts)), class_="running")
 
 
 def label_sentence(name: str) -> str:

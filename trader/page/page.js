@@ -235,5 +235,4 @@
 
   curves();
   prices();
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
 })();
