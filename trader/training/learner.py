@@ -1,6 +1,5 @@
 """PPO with masked actions on the trading environment: one update after the other, and what each was like."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from msgspec import Struct
 from stable_baselines3.common.vec_env import VecEnv
 
+from trader.domain.actions import Action
 from trader.training.plan import Plan
 from trader.training.ppo import BatchedPPO
 
@@ -16,7 +16,8 @@ torch.distributions.Distribution.set_default_validate_args(False)  # it costs a 
 
 
 class Update(Struct, frozen=True, kw_only=True):
-    """One rollout and the passes over it. `steps` counts from the phase's start; shares are of real choices.
+    """One rollout and the passes over it. `steps` counts from the phase's start; `action_shares` are of real choices,
+    `entry_shares` of those at which an entry was valid.
 
     `losses` are stable-baselines3's `train/` figures; `rewards` the mean of each reward term an episode, in R.
     """
@@ -27,6 +28,7 @@ class Update(Struct, frozen=True, kw_only=True):
     episode_r: float | None
     episode_length: float | None
     action_shares: tuple[float, ...]
+    entry_shares: tuple[float, ...]
     confidence: float
     losses: dict[str, float]
     rewards: dict[str, float]
@@ -76,11 +78,13 @@ class Learner:
     def _update(self) -> Update:
         model, ppo = self.model, self.plan.ppo
         self.set_actor_learning(on=self.number >= self.critic_updates)
+        steps_before = model.num_timesteps
         model.collect_rollouts(model.env, self._callback, model.rollout_buffer, model.n_steps)
         actions, masks = model.rollout_buffer.actions, model.rollout_buffer.action_masks
-        shares = _shares(actions.ravel(), masks.reshape(-1, masks.shape[-1]))
+        actions, masks = actions.ravel(), masks.reshape(-1, masks.shape[-1])
         confidence = float(np.exp(model.rollout_buffer.log_probs).mean())
-        model._update_current_progress_remaining(model.num_timesteps, self.total_steps)
+        # Schedules follow the steps before the rollout: the last one, which may go past the end, still learns.
+        model._update_current_progress_remaining(steps_before, self.total_steps)
         left = model._current_progress_remaining
         model.ent_coef = ppo.entropy_end + (ppo.entropy_start - ppo.entropy_end) * left
         model.train()
@@ -92,7 +96,8 @@ class Learner:
             episodes=len(ended),
             episode_r=_mean([float(episode["r"]) for episode in ended]),
             episode_length=_mean([float(episode["l"]) for episode in ended]),
-            action_shares=shares,
+            action_shares=_shares(actions, masks.sum(axis=1) > 1, masks.shape[1]),
+            entry_shares=_shares(actions, masks[:, Action.BUY] > 0, masks.shape[1]),
             confidence=confidence,
             losses=_losses(model),
             rewards=_reward_terms(model.ended),
@@ -110,12 +115,10 @@ def is_actor(parameter: str) -> bool:
     return parameter.startswith(("mlp_extractor.policy_net.", "action_net."))
 
 
-def _shares(actions: np.ndarray[Any, Any], masks: np.ndarray[Any, Any]) -> tuple[float, ...]:
-    """Share of each action among the steps that left a choice."""
-    real = masks.sum(axis=1) > 1
-    counts = Counter(actions[real].astype(int).tolist())
-    total = max(int(real.sum()), 1)
-    return tuple(counts[action] / total for action in range(masks.shape[1]))
+def _shares(actions: np.ndarray[Any, Any], counted: np.ndarray[Any, Any], count: int) -> tuple[float, ...]:
+    """Share of each of `count` actions among the steps that are `counted`; all 0 if there are none."""
+    found = np.bincount(actions[counted].astype(np.int64), minlength=count)
+    return tuple((found / max(int(found.sum()), 1)).tolist())
 
 
 def _mean(values: list[float]) -> float | None:

@@ -16,7 +16,10 @@ class TrainingStoppedError(TraderError):
 
 
 class Watch:
-    """Looks at every update. `one_sided_since` is the update from which one action has had nearly everything."""
+    """Looks at every update. `one_sided_since` is the update from which one action has had nearly everything.
+
+    Only choices that allow an entry are judged: leaving a position alone is no collapse.
+    """
 
     def __init__(self, plan: WatchPlan) -> None:
         self._plan = plan
@@ -32,8 +35,8 @@ class Watch:
         self._look_at_choices(update)
 
     def _look_at_choices(self, update: Update) -> None:
-        share = max(update.action_shares)
-        action = update.action_shares.index(share)
+        share = max(update.entry_shares)
+        action = update.entry_shares.index(share)
         if share <= self._plan.collapse_share:
             self.action = None
         elif self.action != action:
@@ -57,8 +60,8 @@ def _collapsed(update: Update, action: Action, share: float, since: int) -> str:
         else "it found one side of the market and stopped looking"
     )
     return (
-        f"update {update.number} ({update.steps:,} steps): {action.name} has {share:.1%} of all real choices, and has "
-        f"had nearly all of them since update {since}: the policy has collapsed. Likely {why}, or exploration ended "
-        "too early: raise ppo.entropy_start or ppo.entropy_end, lower ppo.learning_rate, or allow it with "
-        "watch.collapse_share: 1. The last good snapshot and bundle are kept"
+        f"update {update.number} ({update.steps:,} steps): {action.name} has {share:.1%} of the choices that allow an "
+        f"entry, and has had nearly all of them since update {since}: the policy has collapsed. Likely {why}, or "
+        "exploration ended too early: raise ppo.entropy_start or ppo.entropy_end, lower ppo.learning_rate, or allow it "
+        "with watch.collapse_share: 1. The last good snapshot and bundle are kept"
     )
