@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -50,11 +51,15 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What came of a job: a trail a repeat, what was reached for, and the error on which the last repeat ended."""
+    """What came of a job: a trail a repeat, what was reached for, and the error on which the last repeat ended.
+
+    `libraries` are the packages that were imported by then, whoever wanted them.
+    """
 
     trails: tuple[Trail, ...]
     touches: tuple[Touch, ...]
     error: str | None
+    libraries: frozenset[str]
 
 
 def run_line(run: tuple[Case, Job]) -> Outcome:
@@ -73,7 +78,8 @@ def run_line(run: tuple[Case, Job]) -> Outcome:
         for _ in range(job.repeats):
             trail, error = _run(case, job, columns)
             trails.append(trail)
-        return Outcome(trails=tuple(trails), touches=watch.touches(), error=error)
+        libraries = frozenset(name for name in sys.modules if "." not in name)
+        return Outcome(trails=tuple(trails), touches=watch.touches(), error=error, libraries=libraries)
 
 
 def _copy(job: Job, folder: Path) -> Callable[[], Path] | None:

@@ -14,8 +14,8 @@ from typing import Any, Self
 from trader.domain.units import SECOND_NS
 from trader.leaks.outside import program_folders
 
-MOVED_S = 42_269_831
-"""A year, four months and some days, hours, minutes: another date, weekday, hour, minute and second."""
+MOVED_S = 42_182_231
+"""488 days, 5 hours, 17 minutes and 11 seconds: another year, month, weekday, hour, minute and second."""
 
 _AHEAD = datetime.timedelta(seconds=MOVED_S)
 

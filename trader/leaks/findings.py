@@ -5,8 +5,6 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from trader.records import Canonical
-
 
 class Kind(StrEnum):
     """What is wrong."""
@@ -70,15 +68,6 @@ class Report(Struct, frozen=True, kw_only=True):
     proposals: int
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
-
-
-def side_of(run: str, record: bytes | None, error: str | None) -> Side:
-    """What a run did at a bar, by its record; without one it had failed, on `error`."""
-    if record is None:
-        return Side(run=run, did=f"no decision: {error or 'the run had ended'}")
-    seen = msgspec.json.decode(record, type=Canonical)
-    proposed = f"proposed {seen.rl.action} ({seen.rl.confidence:.6g})"
-    return Side(run=run, did=f"{proposed}, decided {seen.fusion.action} ({seen.risk.verdict})")
 
 
 def differing(one: bytes | None, two: bytes | None) -> tuple[str, ...]:

@@ -5,15 +5,16 @@ another future. The canonical records up to that bar must be equal. Cuts lie whe
 which is where it shows whether it knew, and at bars drawn with a seed.
 """
 
+import importlib
 from pathlib import Path
 
-import msgspec
 import numpy as np
 from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.adapters.files.facts import FileFacts
 from trader.app import BarsFacts
+from trader.clock_text import utc_text
 from trader.domain.instruments import instrument
 from trader.errors import InputError, StrategyError
 from trader.leaks.apart import Apart, each
@@ -21,16 +22,15 @@ from trader.leaks.bar_file import BarFile
 from trader.leaks.cell import Case, Job, Outcome, run_line
 from trader.leaks.changes import Change, Future
 from trader.leaks.evidence import likely_reason, outside_findings
-from trader.leaks.findings import Finding, Kind, Report, differing, side_of
+from trader.leaks.findings import Finding, Kind, Report, Side, differing
 from trader.leaks.outside import Touch
 from trader.leaks.packed import Advances, Meter, Packed
 from trader.leaks.trail import Trail
 from trader.observation import FULL_SIZE, first_full
-from trader.records import Canonical
 from trader.settings import Settings
 
 FUTURES = tuple(Future)
-HORIZONS = (1, 5, 15, 60, 240, 1_380, 6_900)
+HORIZONS = (1, 15, 240, 1_380, 6_900)
 """Bars ahead from which on the future is altered, to find out how far a strategy that knows it can see."""
 BARS_TO_CUT = 200
 """Bars beyond the features' look-back that are needed at least: there is something to cut."""
@@ -40,6 +40,7 @@ class Question(Struct, frozen=True, kw_only=True):
     """What is checked: the line of `settings` on bars that `facts` describes; `file` is what they were read from.
 
     `trusted` are data files of the strategy's that are known in advance, such as a calendar of announcements.
+    `elsewhere`: run in a new process as well, which takes a second or two to begin.
     """
 
     settings: Settings
@@ -48,6 +49,7 @@ class Question(Struct, frozen=True, kw_only=True):
     cuts: int
     seed: int
     trusted: tuple[Path, ...] = ()
+    elsewhere: bool = True
 
 
 def check_lookahead(question: Question, bars: Packed, meter: Meter) -> Report:
@@ -63,12 +65,16 @@ def check_lookahead(question: Question, bars: Packed, meter: Meter) -> Report:
         )
         raise InputError(msg)
     check = _Check(question, bars)
-    with meter("plain runs", 3 * bars.count) as progress:
-        findings = check.repeatable(progress)
+    with meter("plain runs", 2 * bars.count) as progress:
+        findings = check.repeated(progress)
     cuts = () if findings else check.cuts()  # what is not repeatable differs everywhere, and proves nothing more
     with meter("other futures", sum(change.cut for change in cuts)) as progress:
         check.alter(cuts, progress)
-    return check.report((*findings, *check.future()), len(cuts))
+    findings = (*findings, *check.future())
+    if not findings and question.elsewhere:
+        with meter("another process", bars.count) as progress:
+            findings = check.elsewhere(progress)
+    return check.report(findings, len(cuts))
 
 
 class _Difference(Struct, frozen=True, kw_only=True):
@@ -76,6 +82,15 @@ class _Difference(Struct, frozen=True, kw_only=True):
 
     bar: int
     change: Change
+    trail: Trail
+    error: str | None
+
+
+class _Other(Struct, frozen=True):
+    """A run that is not the plain one: its name, what it did, and the error on which it ended."""
+
+    name: str
+    trail: Trail
     error: str | None
 
 
@@ -88,27 +103,35 @@ class _Check:
         self._tick = instrument(question.settings.market).tick
         file = None if question.file is None else Path(question.file.path)
         self._case = Case(settings=question.settings, facts=question.facts, bars=bars.data, tick=self._tick, file=file)
-        self._base = Trail(digests=b"", records={}, active=(), ready_from=0)
+        self._base = Trail(digests=b"", choices=b"", records={}, active=(), ready_from=0)
         self._touches: dict[Touch, None] = {}
         self._differences: list[_Difference] = []
         self._altered = 0
 
-    def repeatable(self, progress: Advances) -> tuple[Finding, ...]:
-        """The plain run, once more in the same process, and in another one with another clock and hash seed."""
-        last = self._bars.count - 1
-        plain = self._run(Job(until=last, repeats=2), progress)
+    def repeated(self, progress: Advances) -> tuple[Finding, ...]:
+        """The plain run, and once more in the same process."""
+        count = self._bars.count
+        plain = self._run(Job(until=count - 1, repeats=2), progress)
         if plain.error is not None:
             raise StrategyError(plain.error)
+        if "pandas" in plain.libraries:
+            importlib.import_module("pandas")  # once here instead of once in every run
         self._base = plain.trails[0]
-        elsewhere = self._run(Job(until=last, elsewhere=True), progress)
-        at = self._base.first_difference(elsewhere.trails[0], self._bars.count)
-        if at is not None:
-            job = Job(until=at, elsewhere=True, shown=(at,))
-            return (self._parted(Kind.ELSEWHERE, at, "in another process", job, elsewhere.error),)
-        at = self._base.first_difference(plain.trails[1], self._bars.count)
-        if at is not None:
-            return (self._parted(Kind.REPEAT, at, "in a second run", Job(until=last, repeats=2, shown=(at,)), None),)
-        return ()
+        at = self._base.first_difference(plain.trails[1], count)
+        if at is None:
+            return ()
+        job = Job(until=count - 1, repeats=2, shown=(at,))
+        return (self._parted(Kind.REPEAT, at, _Other("in a second run", plain.trails[1], plain.error), job),)
+
+    def elsewhere(self, progress: Advances) -> tuple[Finding, ...]:
+        """The plain run in a new process, of another hash seed and with another clock."""
+        count = self._bars.count
+        outcome = self._run(Job(until=count - 1, elsewhere=True), progress)
+        at = self._base.first_difference(outcome.trails[0], count)
+        if at is None:
+            return ()
+        job = Job(until=at, elsewhere=True, shown=(at,))
+        return (self._parted(Kind.ELSEWHERE, at, _Other("in another process", outcome.trails[0], outcome.error), job),)
 
     def cuts(self) -> tuple[Change, ...]:
         """Half of them where something was proposed, as far as that goes, the others anywhere; each future in turn."""
@@ -142,7 +165,7 @@ class _Check:
         horizon = max(self._horizon(change, at), change.cut + 1 - at)
         job = replace(self._job(change), until=change.cut, shown=(at,))
         name = f"with {change.future.value} after bar {change.cut:,}"
-        found = self._parted(Kind.FUTURE, at, name, job, first.error)
+        found = self._parted(Kind.FUTURE, at, _Other(name, first.trail, first.error), job)
         reason, remedy = likely_reason(found.differs, self._touches, horizon)
         what = f"{len(self._differences)} of {self._altered} altered futures changed a decision that came before them"
         return (replace(found, what=what, horizon_bars=horizon, reason=reason, remedy=remedy),)
@@ -184,7 +207,9 @@ class _Check:
         """The first bar up to `until` that was decided otherwise, as bars after `change.cut` are."""
         self._touches |= dict.fromkeys(outcome.touches)
         bar = self._base.first_difference(outcome.trails[0], until + 1)
-        return None if bar is None else _Difference(bar=bar, change=change, error=outcome.error)
+        return (
+            None if bar is None else _Difference(bar=bar, change=change, trail=outcome.trails[0], error=outcome.error)
+        )
 
     def _horizon(self, change: Change, at: int) -> int:
         """How many bars ahead of a changed decision the nearest altered bar may lie, as far as was tried."""
@@ -200,18 +225,22 @@ class _Check:
             seen = ahead + 1
         return seen
 
-    def _parted(self, kind: Kind, at: int, name: str, job: Job, error: str | None) -> Finding:
-        """Two runs that part at bar `at`; both are run again to be shown."""
+    def _parted(self, kind: Kind, at: int, other: _Other, job: Job) -> Finding:
+        """The plain run and another one part at bar `at`; both are run again, the other as `job`, to be compared."""
         plain = self._run(Job(until=at, shown=(at,))).trails[0].records.get(at)
-        other = self._run(job).trails[-1].records.get(at)
+        again = self._run(job).trails[-1].records.get(at)
+        failed = f"no decision: {other.error or 'the run had ended'}"
         reason, remedy = _REASONS[kind]
         return Finding(
             kind=kind,
             what=kind.value,
             bar=at,
-            closes=_clock_of(plain or other),
-            sides=(side_of("as they are", plain, error), side_of(name, other, error)),
-            differs=differing(plain, other),
+            closes=utc_text(self._bars.at(at)[1]),
+            sides=(
+                Side(run="as they are", did=self._base.did(at) or failed),
+                Side(run=other.name, did=other.trail.did(at) or failed),
+            ),
+            differs=differing(plain, again),
             reason=reason,
             remedy=remedy,
         )
@@ -228,7 +257,3 @@ _REASONS = {
         "take times from outlook.bar and outlook.session, and random numbers from a generator with a seed of its own",
     ),
 }
-
-
-def _clock_of(record: bytes | None) -> str | None:
-    return None if record is None else msgspec.json.decode(record, type=Canonical).bar.close_et

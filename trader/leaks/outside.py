@@ -5,6 +5,7 @@ opened by Python's `open`, `io.open` or `os.open`, so that a strategy which read
 """
 
 import builtins
+import importlib
 import io
 import os
 import sys
@@ -79,6 +80,7 @@ class Watch:
             builtins.open = self._exchanging(builtins.open)
             io.open = self._exchanging(io.open)
             os.open = self._exchanging(os.open)
+            _exchange_numpys(self._exchanging)
         self._is_on = True
 
     def touches(self) -> tuple[Touch, ...]:
@@ -100,7 +102,7 @@ class Watch:
         elif self._bars is not None and (path == self._bars or path.startswith(self._bars + os.sep)):
             reach = Reach.BARS if self._copy is None else Reach.BARS_UNALTERED
             self._seen[Touch(reach, path)] = None
-        elif not path.endswith(_CODE) and not path.startswith(self._ignored) and Path(path).is_file():
+        elif not path.endswith(_CODE) and not path.startswith(self._ignored) and _is_data(Path(path)):
             self._seen[Touch(Reach.FILE, path)] = None
 
     def _exchanging(self, opens: Callable[..., Any]) -> Callable[..., Any]:
@@ -120,6 +122,19 @@ class Watch:
             self._copied = self._copy()
             self._is_on = True
         return self._copied
+
+
+def _is_data(path: Path) -> bool:
+    """A file that is there, and not what an installer keeps of a package."""
+    return path.is_file() and not path.parent.name.endswith((".egg-info", ".dist-info"))
+
+
+def _exchange_numpys(exchanging: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    """`loadtxt` and `genfromtxt` keep an `open` of their own; where a version of NumPy hides it, the hook tells."""
+    module = importlib.import_module("numpy.lib._datasource")
+    openers = getattr(getattr(module, "_file_openers", None), "_file_openers", None)
+    if isinstance(openers, dict) and None in openers:
+        openers[None] = exchanging(openers[None])
 
 
 def _reads(mode: object, flags: object) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from hashlib import blake2b
+from struct import Struct as Layout
 
 import numpy as np
 from msgspec import Struct
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from trader.advisor.question import Answer
 from trader.book import Book
-from trader.domain.actions import Action
+from trader.domain.actions import ACTIONS, Action
 from trader.domain.decisions import Decision
 from trader.domain.instruments import Instrument
 from trader.pipeline import Look
@@ -18,6 +19,7 @@ from trader.records import EventKind, IdsRecord
 from trader.router import Router
 
 DIGEST_BYTES = 16
+_CHOICE = Layout("<BBf")
 _HEAD = len(b'{"c":')
 _STAMP = b"{}"
 _TAIL = len(b',"x":') + len(_STAMP) + len(b',"hash":"') + 64 + len(b'"}\n')
@@ -28,17 +30,26 @@ _IDS = IdsRecord(config="", bundle="", advisor="", schema="")
 class Trail(Struct, frozen=True, kw_only=True):
     """One run: `digests` holds 16 bytes a bar, of its canonical record; `records` those that were asked for, by bar.
 
+    `choices` holds 6 bytes a bar: the action proposed, the one decided, and the confidence of the proposal.
     `active` are the bars at which the strategy proposed something else than HOLD, `ready_from` the first bar at which
     every feature was full, the number of bars if there was none.
     """
 
     digests: bytes
+    choices: bytes
     records: Mapping[int, bytes]
     active: tuple[int, ...]
     ready_from: int
 
     def __len__(self) -> int:
         return len(self.digests) // DIGEST_BYTES
+
+    def did(self, bar: int) -> str | None:
+        """What was proposed and decided at a bar, in words; None where the run had ended."""
+        if bar >= len(self):
+            return None
+        proposed, decided, confidence = _CHOICE.unpack_from(self.choices, bar * _CHOICE.size)
+        return f"proposed {ACTIONS[proposed].name} ({confidence:.6g}), decided {ACTIONS[decided].name}"
 
     def first_difference(self, other: "Trail", until: int) -> int | None:
         """The first bar before `until` whose records differ or that one of the runs lacks; None if there is none."""
@@ -70,6 +81,7 @@ class TrailLog:
         )
         self._shown = frozenset(shown)
         self._digests = bytearray()
+        self._choices = bytearray()
         self._records: dict[int, bytes] = {}
         self._active: list[int] = []
         self._ready_from: int | None = None
@@ -79,6 +91,7 @@ class TrailLog:
         count = len(self._digests) // DIGEST_BYTES
         return Trail(
             digests=bytes(self._digests),
+            choices=bytes(self._choices),
             records=self._records,
             active=tuple(self._active),
             ready_from=count if self._ready_from is None else self._ready_from,
@@ -93,9 +106,11 @@ class TrailLog:
         router.drain_unfilled()
         record = self._recorder.line(look, answer, decision, outcome, orders, fills)[_HEAD:-_TAIL]
         self._digests += blake2b(record, digest_size=DIGEST_BYTES).digest()
+        proposal = look.proposal
+        self._choices += _CHOICE.pack(proposal.action, decision.action, proposal.confidence)
         if look.seq in self._shown:
             self._records[look.seq] = record
-        if look.proposal.action is not Action.HOLD:
+        if proposal.action is not Action.HOLD:
             self._active.append(look.seq)
         if look.outlook.ready and self._ready_from is None:
             self._ready_from = look.seq

@@ -1,0 +1,3 @@
+"""A module of a user's beside the strategy: it lives as long as the process."""
+
+CLOSES: dict[int, float] = {}
