@@ -117,7 +117,8 @@ def _model(lesson: Lesson, scale: Scale) -> BatchedPPO:
 
 
 def _learner(lesson: Lesson, model: BatchedPPO) -> Learner:
-    critic_updates = 0 if lesson.source is None else lesson.plan.curriculum.critic_updates
+    updates = lesson.total_steps // lesson.plan.ppo.rollout
+    critic_updates = 0 if lesson.source is None else min(lesson.plan.curriculum.critic_updates, updates // 4)
     return Learner(model, lesson.plan, total_steps=lesson.total_steps, critic_updates=critic_updates)
 
 

@@ -21,6 +21,7 @@ from trader.training.phases import (
     BUNDLE,
     CRITIC,
     CURVE,
+    LATEST,
     RECORD,
     SNAPSHOTS,
     Record,
@@ -39,26 +40,25 @@ class InterruptedTrainingError(TraderError):
     exit_code = 130
 
 
-class Hooks(Struct, frozen=True, kw_only=True):
-    """What a command adds: it is shown every update, may ask to stop, and backtests a kept bundle."""
-
-    report: Callable[[Update], None]
-    is_stopped: Callable[[], bool]
-    through_engine: Callable[[Path], Mapping[str, float]] | None = None
-
-
 class Course(Struct, frozen=True, kw_only=True, eq=False):
-    """What all phases of a run share. `held_out` are the validation dates, None where there are none."""
+    """What all phases of a run share. `held_out` are the validation dates, None where there are none.
+
+    `is_stopped` is asked after every update; `through_engine` trades a bundle for the board's figures.
+    """
 
     run: Path
     origin: Origin
     held_out: Ground | None
     held_out_span: Span | None
-    hooks: Hooks
+    is_stopped: Callable[[], bool]
+    through_engine: Callable[[Path], Mapping[str, float]] | None
 
 
-def train_phase(lesson: Lesson, course: Course) -> Record:
-    """Train a phase and return its record; at once if it is finished. Errors leave the last good state on disk."""
+def train_phase(lesson: Lesson, course: Course, report: Callable[[Update], None]) -> Record:
+    """Train a phase and return its record; at once if it is finished. Errors leave the last good state on disk.
+
+    `report` is told of every update.
+    """
     folder = folder_of(course.run, lesson.phase, lesson.seed)
     record = read_record(folder)
     if record is not None and record.is_finished:
@@ -70,7 +70,8 @@ def train_phase(lesson: Lesson, course: Course) -> Record:
     found = snapshots.snapshots_in(folder / SNAPSHOTS)
     snapshot = snapshots.read(found[-1]) if found else None
     beginning = begin(lesson) if snapshot is None else go_on(lesson, snapshot)
-    return _Training(lesson, course, folder, beginning, {} if snapshot is None else snapshot.story).run()
+    training = _Training(lesson, course, folder, beginning, {} if snapshot is None else snapshot.story)
+    return training.run(report)
 
 
 class _Training:
@@ -89,7 +90,7 @@ class _Training:
         self._curve.truncate(story.get("curve_bytes", 0))
         self._board = Board(folder / BOARD, self._learner)
 
-    def run(self) -> Record:
+    def run(self, report: Callable[[Update], None]) -> Record:
         """Update after update to the end."""
         every = self._lesson.plan.run.snapshot_every_updates
         try:
@@ -98,7 +99,8 @@ class _Training:
                 self._save()
             for update in self._learner.updates():
                 self._take_in(update)
-                if self._course.hooks.is_stopped():
+                report(update)
+                if self._course.is_stopped():
                     self._save()
                     raise InterruptedTrainingError(self._how_to_go_on())
                 if update.number % every == 0:
@@ -113,7 +115,6 @@ class _Training:
         self._curve.write(msgspec.json.encode(update) + b"\n")
         self._curve.flush()
         self._board.write(update)
-        self._course.hooks.report(update)
         every = self._lesson.plan.evaluation.every_steps
         rollout = self._lesson.plan.ppo.rollout
         is_last = update.steps >= self._lesson.total_steps
@@ -134,10 +135,18 @@ class _Training:
         best = max((entry.daily_net_r for entry in self._evaluations), default=float("-inf"))
         self._evaluations.append(found)
         self._board.evaluated({"validation/daily_net_r": found.daily_net_r, "validation/trades": found.trades})
+        if self._course.through_engine is not None:
+            self._bundle(self._folder / LATEST, found)
+            self._board.evaluated(self._course.through_engine(self._folder / LATEST))
         if found.daily_net_r > best:
             self._keep(found)
 
     def _keep(self, found: Validation | None) -> None:
+        self._bundle(self._folder / BUNDLE, found)
+        save_critic(self._folder / CRITIC, critic_of(self._learner.model))
+        self._kept_steps = self._learner.model.num_timesteps
+
+    def _bundle(self, out: Path, found: Validation | None) -> None:
         evaluation = None
         if found is not None and self._course.held_out_span is not None:
             evaluation = Evaluation(
@@ -149,12 +158,7 @@ class _Training:
                 episodes=found.sessions,
             )
         phase = self._lesson.phase
-        bundle = self._folder / BUNDLE
-        keep_bundle(bundle, self._learner, self._scale, self._course.origin, phase, evaluation=evaluation)
-        save_critic(self._folder / CRITIC, critic_of(self._learner.model))
-        self._kept_steps = self._learner.model.num_timesteps
-        if self._course.hooks.through_engine is not None:
-            self._board.evaluated(self._course.hooks.through_engine(bundle))
+        keep_bundle(out, self._learner, self._scale, self._course.origin, phase, evaluation=evaluation)
 
     def _save(self) -> None:
         story = {

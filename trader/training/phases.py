@@ -14,6 +14,7 @@ from trader.policy.bundle import MANIFEST_NAME
 from trader.policy.manifest import ENTRY_ACTIONS, Inputs
 
 BUNDLE = "bundle"
+LATEST = "latest"
 CRITIC = "critic.safetensors"
 SNAPSHOTS = "snapshot"
 BOARD = "tensorboard"

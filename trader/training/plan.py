@@ -34,6 +34,7 @@ class RunPlan(_Section):
 
     seeds: Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1, max_length=64)]
     dir: Annotated[str, Field(min_length=1)]
+    processes: Annotated[int, Field(ge=1, le=64)]
     torch_threads: Annotated[int, Field(ge=1, le=256)]
     snapshot_every_updates: Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -107,7 +108,7 @@ class EvaluationPlan(_Section):
     """When a policy is judged on the validation dates."""
 
     every_steps: Steps
-    through_engine: bool
+    engine_sessions: Annotated[int, Field(ge=0, le=10_000)]
 
 
 class RewardsPlan(_Section):

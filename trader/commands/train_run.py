@@ -1,0 +1,93 @@
+"""A run of `trader train` on disk: everything that it is made of, so that its folder's name is enough to go on."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct, structs
+
+from trader.errors import InputError, UsageError
+from trader.options import BarOptions, FileOptions, TrainOptions
+from trader.training.phases import Phase, write_json
+from trader.training.plan import Plan, is_plan_key, load_plan, plan_of
+
+RUN_FILE = "run.json"
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """`run.json`. `plan` is train.yaml as it was in force."""
+
+    plan: dict[str, Any]
+    options: TrainOptions
+    bars: BarOptions
+    files: FileOptions
+
+    def checked_plan(self) -> Plan:
+        """The plan; ConfigurationError where this version takes other keys."""
+        return plan_of(self.plan, dict.fromkeys(self.plan, RUN_FILE))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases to train, in their order."""
+        return tuple(Phase) if self.options.phase == "all" else (Phase(int(self.options.phase)),)
+
+
+def new_run(options: TrainOptions, bars: BarOptions, files: FileOptions) -> tuple[Path, Run]:
+    """A run as the options say, and its folder, which is not made yet; UsageError where they contradict each other."""
+    if not bars.bars:
+        msg = "name the bars to learn from: --bars FILE, --bars sample, or a run to go on with: --resume RUN"
+        raise UsageError(msg)
+    _check_options(options, bars)
+    given = files.overrides or []
+    own = [text for text in given if is_plan_key(text.strip())]
+    seeds = [f"run.seeds={options.seed}"] if options.seed else []
+    plan = load_plan(options.config, [*own, *seeds])
+    others = structs.replace(files, overrides=[text for text in given if text not in own])
+    folder = _new_folder(Path(plan.run.dir), options.name)
+    return folder, Run(plan=plan.model_dump(mode="json"), options=options, bars=bars, files=others)
+
+
+def write_run(folder: Path, run: Run) -> None:
+    """Keep `run` in its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RUN_FILE, msgspec.to_builtins(run, enc_hook=str))
+
+
+def read_run(folder: Path) -> Run:
+    """The run that `folder` holds; InputError if it holds none."""
+    path = folder / RUN_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Run, dec_hook=_path)
+    except (OSError, msgspec.DecodeError) as error:
+        msg = f"{path}: is no run of `trader train` ({error}); name its folder, such as runs/run-001"
+        raise InputError(msg) from error
+
+
+def _path(wanted: type, value: object) -> object:
+    return wanted(value)
+
+
+def _new_folder(runs: Path, name: str | None) -> Path:
+    if name is None:
+        number = 1 + max((int(path.name[4:]) for path in runs.glob("run-*") if path.name[4:].isdigit()), default=0)
+        name = f"run-{number:03d}"
+    if (runs / name / RUN_FILE).exists():
+        msg = f"{runs / name}: is there already; go on with --resume {runs / name}, or give another --name"
+        raise UsageError(msg)
+    return runs / name
+
+
+def _check_options(options: TrainOptions, bars: BarOptions) -> None:
+    if options.from_bundle is not None and options.phase in {"1", "all"}:
+        msg = "phase 1 begins from nothing: --from-bundle is for --phase 2 and --phase 3"
+        raise UsageError(msg)
+    first, last = options.validate_from, options.validate_to
+    if (first is None) != (last is None):
+        msg = "--validate-from and --validate-to belong together"
+        raise UsageError(msg)
+    if first is not None and (bars.date_to is None or first <= bars.date_to):
+        msg = (
+            f"validation begins on {first}, training ends on {bars.date_to or 'the last bar'}: choose dates for both, "
+            "validation after training, with --to and --validate-from"
+        )
+        raise UsageError(msg)
