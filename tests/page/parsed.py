@@ -11,7 +11,8 @@ NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 class Parsed(HTMLParser):
-    """What a page holds. `svgs` maps each drawing's id to its shapes' (element, attributes) in order."""
+    """What a page holds. `svgs` maps each drawing's id to its shapes' (element, attributes) in order, `tables` a
+    caption to its table's rows of cells, the head first; an interval below a figure follows it after a space."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -24,6 +25,8 @@ class Parsed(HTMLParser):
         self.svgs: dict[str, list[tuple[str, dict[str, str]]]] = {}
         self.boxes: dict[str, tuple[float, float]] = {}
         self.texts: list[str] = []
+        self.tables: dict[str, list[list[str]]] = {}
+        self._rows: list[list[str]] = []
         self._svg = ""
         self.feed(text)
         self.close()
@@ -44,6 +47,12 @@ class Parsed(HTMLParser):
             self.boxes[self._svg] = tuple(float(value) for value in given["viewbox"].split()[2:])  # type: ignore[assignment]
         elif self._svg:
             self.svgs[self._svg].append((tag, given))
+        if tag == "table":
+            self._rows = []
+        elif tag == "tr":
+            self._rows.append([])
+        elif tag in {"th", "td"}:
+            self._rows[-1].append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -64,8 +73,12 @@ class Parsed(HTMLParser):
         if self.open and self.open[-1] == "script":
             kind, before = self.scripts[-1]
             self.scripts[-1] = (kind, before + data)
-        else:
-            self.texts.append(data)
+            return
+        self.texts.append(data)
+        if "caption" in self.open:
+            self.tables.setdefault(data, self._rows)
+        elif "th" in self.open or "td" in self.open:
+            self._rows[-1][-1] += f" {data}" if "small" in self.open else data
 
     @property
     def text(self) -> str:

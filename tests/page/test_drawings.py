@@ -141,6 +141,27 @@ def test_calibration_draws_a_point_a_bin_inside_the_frame():
     assert "confidence 0.45: won 35.0 % of 12" in page.text
 
 
+def test_the_random_band_is_drawn_between_its_outer_quantiles():
+    """95 % of the seeds lie inside."""
+    evaluation = an_evaluation(30)
+    assert evaluation.band is not None
+
+    band = equity_curves(evaluation).areas[0]
+
+    assert band.low == tuple(row.q025 for row in evaluation.band.rows)
+    assert band.high == tuple(row.q975 for row in evaluation.band.rows)
+
+
+def test_a_week_that_begins_late_begins_under_its_day():
+    """2021-01-07 was a Thursday."""
+    dates = session_dates(8)[3:]
+    trades = tuple(a_trade(n, date, 100.0 + n) for n, date in enumerate(dates))
+
+    page = Parsed(calendar(daily_of(trades, dates)))
+
+    assert page.tables["Jan 2021"][1:] == [["", "", "", "+100", "+101"], ["+102", "+103", "+104", "", ""]]
+
+
 @pytest.mark.parametrize("sessions", [1, 5, 23])
 def test_the_calendar_shows_every_session_on_its_weekday(sessions):
     """Five columns a week; what each day came to stands in its cell and in its title."""

@@ -230,7 +230,7 @@
       chart.applyOptions(themed());
       series.applyOptions(candles());
     });
-    place.dataset.drawn = String(bars.length);
+    place.dataset.drawn = String(series.data().length);
   };
 
   curves();
