@@ -68,7 +68,7 @@ def show(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None
         sys.stdout.write(f"bars: {note}\n")
     for fault in source.skipped.listed[:SKIPPED_SHOWN]:
         sys.stdout.write(f"skipped: {fault.text()}\n")
-    if source.skipped.total > SKIPPED_SHOWN:
-        sys.stdout.write(f"skipped: {source.skipped.total - SKIPPED_SHOWN:,} more; --json lists the first of them\n")
+    if source.skipped.faults > SKIPPED_SHOWN:
+        sys.stdout.write(f"skipped: {source.skipped.faults - SKIPPED_SHOWN:,} more; --json lists the first of them\n")
     if log is not None:
         sys.stdout.write(f"\nDecision log: {log}\nRead it with: trader logs {log}\n")

@@ -163,6 +163,8 @@ def _configure_logging() -> None:
 
 def _tell(report: Report, made: Run, source: BarSource) -> None:
     if not sys.stdout.isatty():
+        for note in source.skipped.notes:
+            log.info("bars", note=note)
         result, trades = report.result, report.trades
         log.info(
             "result",
@@ -175,3 +177,5 @@ def _tell(report: Report, made: Run, source: BarSource) -> None:
         )
         return
     sys.stdout.write(render(report))
+    for note in source.skipped.notes:
+        sys.stdout.write(f"bars: {note}\n")

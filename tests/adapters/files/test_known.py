@@ -179,6 +179,7 @@ def test_backtest_of_a_folder_tells_what_was_left_out(tmp_path: Path, capsys: py
     assert decoded["skipped"][0] == hole
     assert decoded["skipped"][1].startswith(edge)
     assert f"\nbars: {hole}\nskipped: {edge}" in page
+    assert " more; --json" not in page
     facts = facts_for_log(opened(folder), bars)
     assert (facts.source, facts.options["layout"], facts.options["known"]) == ("nq", "databento", known_sha256())
 

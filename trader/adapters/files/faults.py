@@ -104,6 +104,11 @@ class Skipped:
         """Rows left out."""
         return self.counts.total()
 
+    @property
+    def faults(self) -> int:
+        """Rows left out one by one; those of a whole session are in the notes."""
+        return self.total - self.counts[Reason.KNOWN]
+
     def add(self, faults: Iterable[Fault]) -> None:
         """Count `faults`, which come in the order of their lines."""
         for fault in faults:
