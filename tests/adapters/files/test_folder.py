@@ -21,10 +21,11 @@ SESSION = 276
 MARCH_9_18H_NS, MARCH_12_18H_NS = 1_678_402_800 * 10**9, 1_678_658_400 * 10**9
 
 
-def test_read_folder_follows_the_leader_and_drops_spreads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunk_rows", [50, 16_384])
+def test_read_folder_follows_the_leader_and_drops_spreads(tmp_path: Path, chunk_rows: int) -> None:
     """June leads from Friday on, so it is front from Sunday 18:00; the offset is of the last common minute."""
     rows, march, june = two_contracts(date(2023, 3, 10))
-    source = opened(folder_of(tmp_path / "nq", rows))
+    source = opened(folder_of(tmp_path / "nq", rows), ReadOptions(chunk_rows=chunk_rows))
     columns = concatenate(list(source.columns()))
     assert as_lines(columns) == expected([*march[: 3 * SESSION], *june[3 * SESSION :]])
     assert [columns.symbols[i] for i in columns.symbol_index.tolist()] == ["NQH23"] * 3 * SESSION + [
