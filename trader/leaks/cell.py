@@ -71,7 +71,12 @@ def run_line(run: tuple[Case, Job]) -> Outcome:
     if job.elsewhere:
         move_clock()
     with tempfile.TemporaryDirectory(prefix="trader-leaks-") as folder:
-        watch = Watch(case.file, _copy(job, Path(folder)), ignored=_own_files(case.settings))
+        watch = Watch(
+            case.file,
+            _copy(job, Path(folder)),
+            is_altered=job.change is not None,
+            ignored=_own_files(case.settings),
+        )
         watch.begin()
         trails: list[Trail] = []
         error: str | None = None

@@ -61,12 +61,16 @@ class Watch:
     """Notes what this process reaches for between `begin` and the end of the process; hooks cannot be taken back.
 
     `bars` is the bar file, or the folder of bar files. `copy`, where given, writes an altered bar file once and returns
-    its path. `ignored` are files and folders that the program itself reads.
+    its path; `is_altered` says that this run's bars are others than the file's. `ignored` are files and folders that
+    the program itself reads.
     """
 
-    def __init__(self, bars: Path | None, copy: Callable[[], Path] | None, ignored: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, bars: Path | None, copy: Callable[[], Path] | None, *, is_altered: bool, ignored: tuple[Path, ...] = ()
+    ) -> None:
         self._bars = None if bars is None else os.path.realpath(bars)
         self._copy = copy
+        self._is_altered = is_altered
         self._copied: Path | None = None
         own = (*program_folders(), *(os.path.realpath(path) for path in ignored), *_SYSTEM)
         self._ignored = tuple(f"{folder}{os.sep}" for folder in own)
@@ -100,7 +104,7 @@ class Watch:
         if self._copied is not None and path == os.path.realpath(self._copied):
             self._seen[Touch(Reach.BARS, str(self._bars))] = None
         elif self._bars is not None and (path == self._bars or path.startswith(self._bars + os.sep)):
-            reach = Reach.BARS if self._copy is None else Reach.BARS_UNALTERED
+            reach = Reach.BARS_UNALTERED if self._is_altered else Reach.BARS
             self._seen[Touch(reach, path)] = None
         elif not path.endswith(_CODE) and not path.startswith(self._ignored) and _is_data(Path(path)):
             self._seen[Touch(Reach.FILE, path)] = None

@@ -12,5 +12,6 @@ class MeanOfAll:
     def propose(self, outlook):
         self._sum += outlook.bar.close
         self._count += 1
+        stretch = outlook.bar.close * self._count / self._sum - 1
         can = outlook.mask >> Action.BUY & 1
-        return Proposal(Action.BUY if can and outlook.bar.close < self._sum / self._count else Action.HOLD, 0.8)
+        return Proposal(Action.BUY if can and stretch < 0 else Action.HOLD, min(1.0, 20 * abs(stretch)))

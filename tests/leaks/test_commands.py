@@ -1,0 +1,87 @@
+"""`trader check lookahead` and `trader check recursive` as a user runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from leak_builders import market, plant, write_bars
+
+
+def trader(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "trader", *arguments],
+        cwd=cwd,
+        env={**os.environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+BARS = ("--bars", "bars.csv", "--stamp", "open")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A user's folder with two sessions of bars and a strategy that knows the next close."""
+    write_bars(market(2), tmp_path)
+    plant("next_close", tmp_path)
+    return tmp_path
+
+
+def test_check_lookahead_says_what_leaks_and_exits_1(folder: Path) -> None:
+    """The bar, both decisions, the likely reason and the remedy, on standard output; nothing is written."""
+    before = sorted(folder.iterdir())
+
+    done = trader("check", "lookahead", *BARS, "--strategy", "next_close.py", "--runs", "8", cwd=folder)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    said = done.stdout
+    assert "LEAK: decisions depend on later bars" in said
+    for row in ("what", "first at", "as they are", "with ", "differs", "horizon", "likely", "remedy"):
+        assert f"\n  {row}" in said
+    assert "shift(-1)" in said
+    assert sorted(folder.iterdir()) == before
+
+
+def test_check_lookahead_of_an_honest_strategy_exits_0_and_is_read_by_programs(folder: Path) -> None:
+    """The same bars and seed give the same report."""
+    command = ("check", "lookahead", *BARS, "--strategy", "sma_cross", "--runs", "4", "--json")
+    done = trader(*command, cwd=folder)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert {name: report[name] for name in ("check", "strategy", "runs", "seed", "findings", "notes")} == {
+        "check": "lookahead",
+        "strategy": "sma_cross",
+        "runs": 4,
+        "seed": 1,
+        "findings": [],
+        "notes": [],
+    }
+    assert report["bars"] == len(market(2))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("lookahead", *BARS, "--limit", "1000"), 66, "bars.csv has 1,000 bars in the range; a look-ahead check needs"),
+        (("recursive", *BARS), 66, "a check of beginnings needs 6,801: 6,300 until the slowest feature has settled"),
+        (("lookahead", *BARS, "--runs", "0"), 2, "--runs"),
+        (("lookahead", *BARS, "--strategy", "nobody.py"), 78, "nobody.py does not exist"),
+    ],
+)
+def test_check_of_leaks_with_wrong_input_ends_with_its_exit_code_and_the_remedy(
+    arguments: tuple[str, ...], code: int, says: str, folder: Path
+) -> None:
+    """Too few bars, no such strategy, no such file: each is told from a leak."""
+    done = trader("check", *arguments, cwd=folder)
+
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
