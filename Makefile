@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bundle docs clean
+.PHONY: help setup demo test lint bench bundle campaign-nullmarkets docs clean
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: .venv/.dev ## everything to develop with: the package, torch for training, the checkers
 
@@ -30,6 +30,9 @@ bench: .venv/.core ## the speed and size figures of this machine, as JSON
 bundle: .venv/.dev ## train a model on the synthetic market and export it
 	$(BIN)/trader train --bars synthetic --from 2016-01-04 --to 2017-12-29 --validate-from 2018-01-02 --validate-to 2018-06-29 --seed 1 --name synthetic
 	$(BIN)/trader export runs/synthetic models/synthetic
+
+campaign-nullmarkets: .venv/.core ## how often the verdict says yes on 200 random walks, at most ten; hours, goes on where it stopped
+	$(BIN)/python scripts/null_markets.py
 
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py
