@@ -205,6 +205,19 @@ def engine(
     run_engine(bars, repeats, as_json=as_json)
 
 
+@bench_app.command(name="train")
+def bench_train(
+    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "512-256-128",
+    repeats: Annotated[int, typer.Option(min=1, help="Measurements of each kind; the median counts.")] = 3,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Steps per second of process CPU time: environment, learner, and stable-baselines3 as it is usually set up."""
+    from trader.commands import bench_train as command
+
+    command.run(hidden, repeats, as_json=as_json)
+
+
 @bench_app.command(hidden=True)
 def memory(bars: Path) -> None:
     """Backtest a file without a log and print this process's peak memory; `engine` calls it."""

@@ -57,7 +57,7 @@ def run_engine(bars_wanted: int, repeats: int, *, as_json: bool) -> None:
             "live_p99_us": _live_p99_us(_settings(), bars[:LIVE_BARS]),
             "peak_rss_mb_1m": _peak_rss_mb(Path(folder) / "bars.csv"),
         }
-    document = {**figures, "bars": len(bars), "repeats": repeats, "machine": _machine()}
+    document = {**figures, "bars": len(bars), "repeats": repeats, "machine": machine()}
     if as_json:
         sys.stdout.write(json.dumps(document) + "\n")
         return
@@ -156,7 +156,8 @@ def _write_csv(path: Path, columns: BarColumns) -> None:
             writer.writerow((stamp, bar.open, bar.high, bar.low, bar.close, bar.volume))
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """What figures were measured on."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
