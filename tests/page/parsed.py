@@ -75,6 +75,8 @@ class Parsed(HTMLParser):
             self.scripts[-1] = (kind, before + data)
             return
         self.texts.append(data)
+        if self._svg and self.open[-1] == "text":
+            self.svgs[self._svg][-1][1]["data"] = data
         if "caption" in self.open:
             self.tables.setdefault(data, self._rows)
         elif "th" in self.open or "td" in self.open:
@@ -86,8 +88,12 @@ class Parsed(HTMLParser):
         return "".join(self.texts)
 
 
+CHARACTER_PX = 6.7
+"""About the width of a digit in the drawings' 12 px type."""
+
+
 def outside(page: Parsed) -> list[str]:
-    """The shapes of all drawings that are not finite places inside their viewBox."""
+    """The shapes and texts of all drawings that are not finite places inside their viewBox."""
     return [
         f"{name}: {tag} {attributes}"
         for name, shapes in page.svgs.items()
@@ -102,6 +108,11 @@ def _is_inside(attributes: dict[str, str], width: float, height: float) -> bool:
     if "width" in attributes:
         xs.append(xs[0] + float(attributes["width"]))
         ys.append(ys[0] + float(attributes["height"]))
+    if "data" in attributes:
+        length = len(attributes["data"]) * CHARACTER_PX
+        before = {"end": 1.0, "middle": 0.5}
+        share = next((part for name, part in before.items() if name in attributes["class"].split()), 0.0)
+        xs += [xs[0] - share * length, xs[0] + (1 - share) * length]
     points = [float(number) for number in NUMBER.findall(attributes.get("d", ""))]
     xs += points[::2]
     ys += points[1::2]

@@ -103,12 +103,14 @@ def test_trades_are_cut_by_method_with_their_share_of_wins(evaluation):
 
 
 def test_a_cut_without_trades_has_no_share(evaluation):
-    """Nothing is divided by nothing."""
-    headline = replace(evaluation.headline, by_side=(Slice(key="long", trades=0, wins=0, pnl_usd=0.0, net_r=0.0),))
+    """Nothing is divided by nothing; the mean is a trade's."""
+    none = Slice(key="long", trades=0, wins=0, pnl_usd=0.0, net_r=0.0)
+    some = Slice(key="short", trades=4, wins=1, pnl_usd=-200.0, net_r=-1.0)
+    headline = replace(evaluation.headline, by_side=(none, some))
 
     rows = Parsed(trades_section(replace(evaluation, headline=headline))).tables["Trades by side"]
 
-    assert rows[1] == ["Long", "0", NONE, "$0", NONE]
+    assert rows[1:] == [["Long", "0", NONE, "$0", NONE], ["Short", "4", "25.0 %", f"{MINUS}$200", f"{MINUS}0.25"]]
 
 
 def test_vetoed_entries_say_what_they_would_have_made(evaluation):

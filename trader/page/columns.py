@@ -11,7 +11,7 @@ from trader.page.frame import Frame, axis_title, drawing, x_axis, x_tick, y_axis
 from trader.page.markup import Markup, joined, tag
 from trader.page.scale import Scale, edges_over
 
-_HALF = Frame(width=520, height=290, left=62, top=26, bottom=46)
+_HALF = Frame(width=520, height=290, left=78, top=26, bottom=46)
 _BARS_WANTED = 30
 _ZERO = 1e-12
 """Sums of steps miss round figures by less."""

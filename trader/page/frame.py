@@ -19,7 +19,7 @@ class Frame(Struct, frozen=True, kw_only=True):
 
     width: float = 940
     height: float = 300
-    left: float = 66
+    left: float = 84
     right: float = 14
     top: float = 12
     bottom: float = 30

@@ -8,7 +8,7 @@ from trader.analysis.evaluation import Claim, Evaluation, Facts, RunRecord
 from trader.analysis.evaluation_parts import Band, Estimate
 from trader.analysis.figures import Label
 from trader.analysis.table import SENTENCES
-from trader.page.formats import NONE, between, count, in_r, number, pct, titled, usd, words
+from trader.page.formats import NONE, between, count, in_r, number, pct, sentence, titled, usd, words
 from trader.page.markup import Markup, joined, tag
 from trader.page.sheet import CLAIM_CLASS, Column, Row, badges, card, cards, section, sign, table, text
 
@@ -58,7 +58,7 @@ def verdict_section(evaluation: Evaluation) -> Markup:
         "Verdict",
         said,
         text(evaluation.split.sentence),
-        text(evaluation.placebo.sentence),
+        text(sentence(evaluation.placebo.sentence.partition(". ")[0])),
         _key_figures(evaluation),
     )
 

@@ -8,6 +8,8 @@ from msgspec import Struct
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _TOO_CLOSE = 1e-9
 _DIGITS_MAX = 6
+_LEAST_SPREAD = 0.01
+"""Dollars, R or trades: what differs by less is drawn as one."""
 
 
 class Scale(Struct, frozen=True):
@@ -30,7 +32,7 @@ def scale_over(values: Iterable[float], start: float, end: float, *, with_zero: 
     if with_zero or not finite:
         finite.append(0.0)
     low, high = min(finite), max(finite)
-    if high - low <= _TOO_CLOSE * max(1.0, abs(low), abs(high)):
+    if high - low <= max(_LEAST_SPREAD, _TOO_CLOSE * max(abs(low), abs(high))):
         margin = max(1.0, abs(low)) * 0.5
         low, high = low - margin, high + margin
     step = _step(low, high, 5)
