@@ -234,7 +234,7 @@ def test_the_masthead_says_how_often_an_account_was_used_up(evaluation):
     text = Parsed(masthead(replace(evaluation, runs=(first, *evaluation.runs[1:])))).text
 
     assert "3 accounts used" in text
-    assert "It was met 2 times" in text
+    assert "It was used up 2 times" in text
 
 
 def test_key_figures_without_an_interval_say_so(evaluation):

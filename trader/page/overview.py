@@ -156,7 +156,7 @@ def _band_row(band: Band) -> Row:
 
 def _accounts(facts: Facts, used: int) -> Markup:
     limit = f"{usd(facts.start_balance_usd, 0)} with a trailing limit of {usd(facts.trailing_limit_usd, 0)}"
-    met = f" It was met {count(used - 1, 'time')}; a new account went on, and P&L runs on over all."
+    met = f" It was used up {count(used - 1, 'time')}; a new account went on, and P&L runs on over all."
     return text(f"One account is {limit}.{met if used > 1 else ''}")
 
 
