@@ -5,7 +5,8 @@ import hashlib
 import re
 
 import pytest
-from evaluations import FACTS, a_chart, a_trade, a_veto, an_evaluation, session_dates
+from evaluation_rows import a_trade, a_veto, session_dates
+from evaluations import FACTS, a_chart, an_evaluation
 from msgspec.structs import replace
 from parsed import Parsed, outside
 

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from evaluations import a_calibration, a_run, a_trade, an_evaluation, daily_of, session_dates
+from evaluation_rows import a_trade, daily_of, session_dates
+from evaluations import a_calibration, a_run, an_evaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace

@@ -1,7 +1,8 @@
 """PNG pictures for a README."""
 
 import pytest
-from evaluations import a_trade, an_evaluation
+from evaluation_rows import a_trade
+from evaluations import an_evaluation
 from msgspec.structs import replace
 
 pytest.importorskip("matplotlib", reason="needs the extra `report`")

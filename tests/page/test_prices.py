@@ -4,7 +4,8 @@ import datetime
 import json
 from itertools import accumulate
 
-from evaluations import a_chart, a_trade, an_evaluation
+from evaluation_rows import a_trade
+from evaluations import a_chart, an_evaluation
 from msgspec.structs import replace
 from parsed import Parsed
 

@@ -1,7 +1,8 @@
 """What the page's tables say is what was recorded, cell by cell."""
 
 import pytest
-from evaluations import a_chart, a_slice, a_trade, a_veto, an_evaluation, session_dates
+from evaluation_rows import a_trade, a_veto, session_dates
+from evaluations import a_chart, a_slice, an_evaluation
 from msgspec.structs import replace
 from parsed import Parsed
 

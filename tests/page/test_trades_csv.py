@@ -6,7 +6,8 @@ import io
 from decimal import Decimal
 
 import pytest
-from evaluations import a_trade, an_evaluation
+from evaluation_rows import a_trade
+from evaluations import an_evaluation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
