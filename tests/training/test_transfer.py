@@ -1,0 +1,236 @@
+"""From one phase to the next: the same function at first, and everything may change afterwards."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from lesson_builders import ORIGIN, a_course, a_lesson, ignore, learn, parameters_of
+
+from trader.errors import BundleError
+from trader.observation import FEATURES
+from trader.policy.bundle import load_bundle, save_bundle, weights_of
+from trader.policy.manifest import Inputs
+from trader.training.beginning import Beginning, begin, open_source, probe
+from trader.training.bundling import keep_bundle, network_of
+from trader.training.curriculum import train_phase
+from trader.training.phases import BUNDLE, CRITIC, Phase, folder_of
+from trader.training.transfer import critic_of, new_action_biases, read_critic
+
+OBSERVATIONS = 10_000
+
+
+@cache
+def the_runs() -> dict[Phase, Path]:
+    """The folders of phases 1 and 2, each trained for eight updates, the second from the first."""
+    run = Path(mkdtemp())
+    first, second = Phase.ENTRIES, Phase.MANAGEMENT
+    train_phase(a_lesson(first, "ppo.learning_rate=0.01"), a_course(run), ignore)
+    source = folder_of(run, first, 1) / BUNDLE
+    train_phase(a_lesson(second, "ppo.learning_rate=0.01", source=source), a_course(run), ignore)
+    return {phase: folder_of(run, phase, 1) for phase in (first, second)}
+
+
+def begun(phase: Phase, *overrides: str, **changes: object) -> Beginning:
+    before = phase.before
+    assert before is not None
+    return begin(a_lesson(phase, *overrides, source=the_runs()[before] / BUNDLE, **changes))
+
+
+def before(phase: Phase):
+    assert phase.before is not None
+    return open_source(the_runs()[phase.before] / BUNDLE, phase)
+
+
+def some_observations(seed: int = 1) -> np.ndarray:
+    """Over the whole range of every feature."""
+    low, high = (np.array([getattr(feature, side) for feature in FEATURES]) for side in ("low", "high"))
+    rng = np.random.default_rng(seed)
+    return (low + (high - low) * rng.beta(2, 2, (OBSERVATIONS, len(FEATURES)))).astype(np.float32)
+
+
+@pytest.mark.parametrize("phase", [Phase.MANAGEMENT, Phase.CONTEXT])
+def test_phase_begins_as_the_same_function_conditional_on_the_common_actions(phase):
+    """Over 10,000 observations and any masks, the old actions share their probability as they did, to 1e-6."""
+    old = before(phase)
+    new = begun(phase)
+    network = network_of(new.learner, new.scale)
+    common = (1 << old.manifest.actions) - 1
+    masks = np.random.default_rng(2).integers(0, 64, OBSERVATIONS) | 1
+    worst, apart = 0.0, 0.0
+    for obs, mask in zip(some_observations(), masks.tolist(), strict=True):
+        _, theirs = old.network.choose(obs, mask & common)
+        _, ours = network.choose(obs, mask)
+        shared = np.array(ours[: old.manifest.actions])
+        worst = max(worst, float(np.abs(shared / shared.sum() - theirs[: old.manifest.actions]).max()))
+        apart = max(apart, abs(theirs[0] - theirs[1]))
+    assert worst < 1e-6
+    assert apart > 0.1
+
+
+def test_phase_three_gives_new_inputs_no_weight_and_a_neutral_normaliser():
+    """Old inputs keep weights, mean and variance; new ones have none, 0 and 1."""
+    old = weights_of(before(Phase.CONTEXT))
+    new = begun(Phase.CONTEXT)
+    first = parameters_of(new.learner)["mlp_extractor.policy_net.0.weight"]
+    assert first.shape == (16, 261)
+    assert (first[:, :228] == old.matrices[0]).all()
+    assert not first[:, 228:].any()
+    assert (new.scale.mean[:228] == old.mean).all()
+    assert (new.scale.variance[:228] == old.variance).all()
+    assert not new.scale.mean[228:].any()
+    assert (new.scale.variance[228:] == 1).all()
+
+
+def test_phase_two_makes_new_actions_rare_where_they_are_valid():
+    """Zero weights, and a bias at which the median probability where each is valid is 0.05."""
+    many = ("ppo.envs=256", "curriculum.new_action_observations=10000")
+    new = begun(Phase.MANAGEMENT, *many)
+    model = new.learner.model
+    assert not parameters_of(new.learner)["action_net.weight"][3:].any()
+    lesson = a_lesson(Phase.MANAGEMENT, *many, source=the_runs()[Phase.ENTRIES] / BUNDLE)
+    env = lesson.env(new.scale, actions=6, seed=77)
+    logits, masks = probe(env, model, 3, OBSERVATIONS, 77)
+    weights = np.where(masks, np.exp(logits), 0)
+    probabilities = weights / weights.sum(axis=1, keepdims=True)
+    for action in (3, 4, 5):
+        valid = masks[:, action]
+        assert valid.sum() >= OBSERVATIONS
+        assert np.median(probabilities[valid, action]) == pytest.approx(0.05, abs=0.002)
+
+
+def test_new_action_biases_give_the_median_exactly_also_where_two_are_valid_together():
+    """By the definition: median of p over the observations where an action is valid."""
+    rng = np.random.default_rng(3)
+    masks = rng.random((5001, 6)) < 0.5
+    masks[:, 0] = True
+    logits = np.concatenate([rng.normal(0, 2, (5001, 3)), np.zeros((5001, 3))], axis=1)
+    biases = new_action_biases(logits, masks, 3, 0.2)
+    weights = np.where(masks, np.exp(np.concatenate([logits[:, :3], np.tile(biases, (5001, 1))], axis=1)), 0)
+    for action in (3, 4, 5):
+        valid = masks[:, action]
+        p = weights[valid, action] / weights[valid].sum(axis=1)
+        assert np.median(p) == pytest.approx(0.2, abs=2e-3)
+
+
+@pytest.mark.parametrize("phase", [Phase.MANAGEMENT, Phase.CONTEXT])
+def test_phase_begins_with_the_critic_of_the_phase_before(phase):
+    """The value of what was seen before is the same number; new inputs do not count yet."""
+    new = begun(phase)
+    assert new.had_critic
+    assert phase.before is not None
+    stored = read_critic(the_runs()[phase.before] / CRITIC)
+    assert stored is not None
+    own = critic_of(new.learner.model)
+    assert own.keys() == stored.keys()
+    for name, values in stored.items():
+        assert (own[name][tuple(slice(0, size) for size in values.shape)] == values).all(), name
+        assert not own[name][..., 228:].any() or own[name].shape == values.shape, name
+
+
+def test_phase_from_a_bundle_without_a_critic_begins_with_a_fresh_one(tmp_path):
+    """A bundle alone is enough; the record says that the critic was not there."""
+    bundle = before(Phase.MANAGEMENT)
+    save_bundle(tmp_path / BUNDLE, bundle.manifest, weights_of(bundle), bundle.golden)
+    new = begin(a_lesson(Phase.MANAGEMENT, source=tmp_path / BUNDLE))
+    assert not new.had_critic
+    assert new.learner.critic_updates == 2
+    stored = read_critic(the_runs()[Phase.ENTRIES] / CRITIC)
+    assert stored is not None
+    assert not (critic_of(new.learner.model)["value_net.weight"] == stored["value_net.weight"]).all()
+
+
+def test_phase_moves_the_critic_first_and_then_everything_new_inputs_and_actions_too():
+    """Nothing is frozen for ever, and the optimiser remembers nothing of the phase before."""
+    new = begun(Phase.CONTEXT)
+    learner = new.learner
+    assert learner.model.policy.optimizer.state_dict()["state"] == {}
+    start = parameters_of(learner)
+    learn(learner, 2)
+    waited = parameters_of(learner)
+    assert (waited["mlp_extractor.policy_net.0.weight"] == start["mlp_extractor.policy_net.0.weight"]).all()
+    assert not (waited["value_net.weight"] == start["value_net.weight"]).all()
+    learn(learner, 3)
+    moved = parameters_of(learner)
+    assert not (moved["mlp_extractor.policy_net.0.weight"][:, 228:] == 0).any(axis=0).all()
+    for name, values in moved.items():
+        assert not (values == start[name]).all(), name
+
+
+def test_phase_three_without_context_is_phase_two_again():
+    """`use_llm_features: false` reads 228 values and begins as exactly the same policy."""
+    new = begun(Phase.CONTEXT, "curriculum.use_llm_features=false")
+    old = weights_of(before(Phase.CONTEXT))
+    own = parameters_of(new.learner)
+    assert own["mlp_extractor.policy_net.0.weight"].shape == (16, 228)
+    assert (own["mlp_extractor.policy_net.0.weight"] == old.matrices[0]).all()
+    assert (own["action_net.bias"] == old.biases[-1]).all()
+    assert (new.scale.mean == old.mean).all()
+
+
+def test_phase_of_other_widths_is_refused_by_name():
+    """Layers that do not fit are not cut to fit."""
+    with pytest.raises(BundleError, match=r"has hidden layers \[16, 8\], network\.hidden is \[16, 4\]"):
+        begun(Phase.MANAGEMENT, "network.hidden=[16,4]")
+
+
+def test_phase_from_a_bundle_of_another_phase_is_refused_by_name():
+    """Phase 3 does not begin from phase 1, nor phase 2 from itself."""
+    first, second = the_runs()[Phase.ENTRIES] / BUNDLE, the_runs()[Phase.MANAGEMENT] / BUNDLE
+    with pytest.raises(BundleError, match=r"is of phase-1; phase-3 begins from phase-2"):
+        begin(a_lesson(Phase.CONTEXT, source=first))
+    with pytest.raises(BundleError, match=r"is of phase-2; phase-2 begins from phase-1"):
+        begin(a_lesson(Phase.MANAGEMENT, source=second))
+
+
+def test_phase_from_a_bundle_without_a_normaliser_is_refused(tmp_path):
+    """What has no statistics was not made by this program's training."""
+    bundle = before(Phase.MANAGEMENT)
+    weights = msgspec.structs.replace(weights_of(bundle), mean=None, variance=None)
+    manifest = msgspec.structs.replace(bundle.manifest, normaliser=None)
+    network = type(bundle.network)(weights, activation=manifest.activation, normaliser=None)
+    golden = msgspec.structs.replace(
+        bundle.golden, logits=np.stack([network.logits(obs)[:3] for obs in bundle.golden.observations])
+    )
+    actions = np.array(
+        [network.choose(obs, int(mask))[0] for obs, mask in zip(golden.observations, golden.masks, strict=True)]
+    )
+    save_bundle(tmp_path / BUNDLE, manifest, weights, msgspec.structs.replace(golden, actions=actions))
+    with pytest.raises(BundleError, match="has no normaliser"):
+        begin(a_lesson(Phase.MANAGEMENT, source=tmp_path / BUNDLE))
+
+
+def test_critic_file_that_is_damaged_is_refused(tmp_path):
+    """Half a critic is not taken for a fresh one."""
+    content = (the_runs()[Phase.ENTRIES] / CRITIC).read_bytes()
+    (tmp_path / CRITIC).write_bytes(content[:-50])
+    with pytest.raises(BundleError, match="no critic"):
+        read_critic(tmp_path / CRITIC)
+    assert read_critic(tmp_path / "absent") is None
+
+
+def test_bundle_of_each_phase_says_what_it_reads_and_does(tmp_path):
+    """228 values and three actions, 228 and six, 261 and six; torch's own answers are in it."""
+    expected = {
+        Phase.ENTRIES: (Inputs.BASE, 3, "phase-1"),
+        Phase.MANAGEMENT: (Inputs.BASE, 6, "phase-2"),
+        Phase.CONTEXT: (Inputs.FULL, 6, "phase-3"),
+    }
+    for phase, facts in expected.items():
+        beginning = begin(a_lesson()) if phase is Phase.ENTRIES else begun(phase)
+        with torch.no_grad():
+            beginning.learner.model.policy.action_net.weight.mul_(50)
+        keep_bundle(tmp_path / phase.label, beginning.learner, beginning.scale, ORIGIN, phase, evaluation=None)
+        manifest = load_bundle(
+            tmp_path / phase.label,
+            schema_hash=before(Phase.MANAGEMENT).manifest.schema_hash,
+            calendar_sha256=before(Phase.MANAGEMENT).manifest.calendar_sha256,
+            bar_minutes=1,
+            has_volume=True,
+        ).manifest
+        assert (manifest.inputs, manifest.actions, manifest.phase) == facts
+        assert manifest.provenance.seed == 1
+        assert manifest.provenance.hyper_parameters["ppo.envs"] == 8
