@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from trader.analysis.splits import (
     FoldPlan,
     Gap,
+    Past,
     Relation,
     Sample,
     chronological,
@@ -24,6 +25,9 @@ FIRST = CALENDAR.index_from("2019-01-02")
 DATES = [CALENDAR.session(index).date for index in range(FIRST, FIRST + 300)]
 GAP = Gap(purge_sessions=6, embargo_sessions=5)
 TRAINED = Sample(market="NQ", first_session="2019-01-02", last_session="2021-12-31", sha256="aa", is_synthetic=False)
+
+
+PAST = Past(trained=TRAINED, chosen=None, gap=GAP)
 
 
 def evaluated(first: str, last: str, **changes: object) -> Sample:
@@ -122,7 +126,7 @@ def test_folds_that_do_not_fit_are_refused_with_what_they_need(train: int, folds
 def test_relation_is_judged_by_instrument_and_dates(sample: Sample, expected: Relation):
     """And the sentence says on what was trained."""
     assert relation(TRAINED, sample) is expected
-    facts = split_facts(TRAINED, sample, CALENDAR)
+    facts = split_facts(PAST, sample, CALENDAR)
     assert facts.relation == expected.value
     assert facts.sentence.startswith("Trained on NQ of 2019-01-02 to 2021-12-31: ")
 
@@ -135,22 +139,39 @@ def test_only_sessions_that_training_saw_count_as_seen():
 @pytest.mark.parametrize(
     ("first", "last", "told"),
     [
-        ("2022-01-03", "2022-12-30", "newer, 0 sessions between."),
-        ("2022-01-05", "2022-12-30", "newer, 2 sessions between."),
-        ("2018-01-02", "2018-12-28", "older, 1 session between; weaker evidence"),
+        ("2022-01-03", "2022-12-30", "newer, 0 sessions between (purge and embargo ask for 11: the nearest"),
+        ("2022-01-17", "2022-12-30", "newer, 10 sessions between (purge"),
+        ("2022-01-18", "2022-12-30", "newer, 11 sessions between."),
+        ("2018-01-02", "2018-12-28", "older, 1 session between (purge"),
+        ("2018-01-02", "2018-11-30", "older, 20 sessions between; weaker evidence"),
     ],
 )
 def test_the_sentence_counts_the_sessions_between(first: str, last: str, told: str):
-    """By the calendar: 3 and 4 January 2022, and 31 December 2018, were sessions."""
-    assert told in split_facts(TRAINED, evaluated(first, last), CALENDAR).sentence
+    """By the calendar, which trades a half day on 17 January; fewer than the gap is said to be too few."""
+    assert told in split_facts(PAST, evaluated(first, last), CALENDAR).sentence
+
+
+@pytest.mark.parametrize(
+    ("sample", "expected"),
+    [
+        (evaluated("2022-01-03", "2022-12-30"), Relation.CHOSEN_ON),
+        (evaluated("2022-12-30", "2023-12-29", market="MNQ"), Relation.CHOSEN_ON),
+        (evaluated("2023-01-03", "2023-12-29"), Relation.NEWER),
+        (evaluated("2021-12-31", "2022-12-30"), Relation.OVERLAPS),
+        (evaluated("2022-01-03", "2022-12-30", is_synthetic=True), Relation.UNRELATED),
+    ],
+)
+def test_dates_by_which_the_model_was_chosen_are_neither_seen_nor_evidence(sample: Sample, expected: Relation):
+    """Chosen on 2022; what was trained on comes first."""
+    past = replace(PAST, chosen=replace(TRAINED, first_session="2022-01-03", last_session="2022-12-30", sha256="cc"))
+    assert split_facts(past, sample, CALENDAR).relation == expected.value
+    assert expected.is_evidence is (expected in {Relation.NEWER, Relation.UNRELATED})
 
 
 def test_another_index_on_shared_dates_is_weak_evidence():
     """Indices move together; on other dates nothing is said."""
-    assert (
-        "weak evidence" in split_facts(TRAINED, evaluated("2021-01-04", "2022-06-30", market="ES"), CALENDAR).sentence
-    )
-    assert "weak" not in split_facts(TRAINED, evaluated("2022-01-03", "2022-06-30", market="ES"), CALENDAR).sentence
+    assert "weak evidence" in split_facts(PAST, evaluated("2021-01-04", "2022-06-30", market="ES"), CALENDAR).sentence
+    assert "weak" not in split_facts(PAST, evaluated("2022-01-03", "2022-06-30", market="ES"), CALENDAR).sentence
 
 
 def test_without_training_nothing_was_seen():

@@ -296,7 +296,7 @@ class PlaceboVerdict(Struct, frozen=True, kw_only=True):
 
 
 class SplitFacts(Struct, frozen=True, kw_only=True):
-    """How the evaluated dates lie to those of training: `in_sample`, `overlaps`, `older`, `newer` or `unrelated`."""
+    """How the evaluated dates lie to those of training: one of `trader.analysis.splits.Relation`."""
 
     relation: str
     sentence: str

@@ -56,18 +56,25 @@ class FoldPlan(Struct, frozen=True, kw_only=True):
 
 
 class Relation(StrEnum):
-    """How evaluated dates lie to those of training."""
+    """How evaluated dates lie to those of training. On those of CHOSEN_ON nothing was trained, but the model was
+    picked among others by what it came to there."""
 
     IN_SAMPLE = "in_sample"
     OVERLAPS = "overlaps"
+    CHOSEN_ON = "chosen_on"
     OLDER = "older"
     NEWER = "newer"
     UNRELATED = "unrelated"
 
     @property
     def is_seen(self) -> bool:
-        """Whether training has seen at least some of it: results are no evidence."""
+        """Whether training has seen at least some of it."""
         return self in {Relation.IN_SAMPLE, Relation.OVERLAPS}
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether results say something of what was not seen, neither in training nor in choosing."""
+        return not self.is_seen and self is not Relation.CHOSEN_ON
 
 
 class Sample(Struct, frozen=True, kw_only=True):
@@ -142,13 +149,24 @@ def relation(trained: Sample, evaluated: Sample) -> Relation:
     return Relation.IN_SAMPLE if is_inside else Relation.OVERLAPS
 
 
-def split_facts(trained: Sample | None, evaluated: Sample, calendar: Calendar) -> SplitFacts:
-    """The relation and the sentence that stands on the page; `trained` is None where nothing was (a rule, random
+class Past(Struct, frozen=True, kw_only=True):
+    """What a model knows: the bars that it was trained on, those by which it was chosen (None: not told), and the gap
+    that its bars ask for."""
+
+    trained: Sample
+    chosen: Sample | None
+    gap: Gap
+
+
+def split_facts(past: Past | None, evaluated: Sample, calendar: Calendar) -> SplitFacts:
+    """The relation and the sentence that stands on the page; `past` is None where nothing was trained (a rule, random
     weights)."""
-    if trained is None:
+    if past is None:
         return SplitFacts(relation=Relation.UNRELATED.value, sentence="Nothing was trained: nothing was seen before.")
-    found = relation(trained, evaluated)
-    sentence = f"Trained on {_called(trained)}: {_reason(found, trained, evaluated, calendar)}."
+    found = relation(past.trained, evaluated)
+    if not found.is_seen and past.chosen is not None and relation(past.chosen, evaluated).is_seen:
+        found = Relation.CHOSEN_ON
+    sentence = f"Trained on {_called(past.trained)}: {_reason(found, past, evaluated, calendar)}."
     return SplitFacts(relation=found.value, sentence=sentence)
 
 
@@ -163,17 +181,20 @@ def _fold(dates: Sequence[str], plan: FoldPlan, first_test: int) -> Fold:
     return Fold(train=tuple(dates[start:end]), test=tuple(dates[first_test : first_test + plan.test_sessions]))
 
 
-def _reason(found: Relation, trained: Sample, evaluated: Sample, calendar: Calendar) -> str:
+def _reason(found: Relation, past: Past, evaluated: Sample, calendar: Calendar) -> str:
+    trained = past.trained
     match found:
         case Relation.IN_SAMPLE:
             return "all of these sessions are among them, results are no evidence"
         case Relation.OVERLAPS:
             return "some of these sessions are among them, results are no evidence"
+        case Relation.CHOSEN_ON:
+            return "none of these sessions is among them, but the model was chosen by its results on some"
         case Relation.NEWER:
-            between = _sessions_between(calendar, trained.last_session, evaluated.first_session)
+            between = _sessions_between(calendar, trained.last_session, evaluated.first_session, past.gap)
             return f"these sessions are newer, {between}"
         case Relation.OLDER:
-            between = _sessions_between(calendar, evaluated.last_session, trained.first_session)
+            between = _sessions_between(calendar, evaluated.last_session, trained.first_session, past.gap)
             return f"these sessions are older, {between}; weaker evidence, as what came later shaped the model"
         case Relation.UNRELATED:
             return _other(trained, evaluated)
@@ -187,9 +208,13 @@ def _other(trained: Sample, evaluated: Sample) -> str:
     return f"{evaluated.market} is another market{also}"
 
 
-def _sessions_between(calendar: Calendar, earlier: str, later: str) -> str:
+def _sessions_between(calendar: Calendar, earlier: str, later: str, gap: Gap) -> str:
     count = calendar.index_from(later) - calendar.index_from(earlier) - 1
-    return f"{count} session{'' if count == 1 else 's'} between"
+    told = f"{count} session{'' if count == 1 else 's'} between"
+    if count >= gap.sessions:
+        return told
+    asked = f"purge and embargo ask for {gap.sessions}"
+    return f"{told} ({asked}: the nearest ones are not independent of training)"
 
 
 def _called(sample: Sample) -> str:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from trader.analysis.evaluation import BundleFacts, Claim
 from trader.analysis.evaluation_parts import SplitFacts
 from trader.analysis.figures import Label
-from trader.analysis.splits import Relation, Sample, split_facts
+from trader.analysis.splits import Past, Relation, Sample, gap_for, split_facts
 from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.policy.bundle import Bundle
 from trader.policy.manifest import Label as Origin
+from trader.policy.manifest import Span
 
 
 def bundle_facts(bundle: Bundle) -> BundleFacts:
@@ -37,14 +38,23 @@ def split_of(bundle: Bundle | None, evaluated: Sample, calendar: Calendar) -> Sp
     if bundle is None or bundle.manifest.provenance.label is Origin.RANDOM:
         return split_facts(None, evaluated, calendar)
     origin = bundle.manifest.provenance
-    trained = Sample(
-        market=bundle.manifest.market,
-        first_session=origin.training.first_session,
-        last_session=origin.training.last_session,
-        sha256=origin.training.sha256,
-        is_synthetic=origin.label is Origin.SYNTHETIC,
+    judged = origin.evaluation
+    past = Past(
+        trained=_sample(bundle, origin.training),
+        chosen=None if judged is None else _sample(bundle, judged.bars),
+        gap=gap_for(bundle.manifest.bar_minutes),
     )
-    return split_facts(trained, evaluated, calendar)
+    return split_facts(past, evaluated, calendar)
+
+
+def _sample(bundle: Bundle, span: Span) -> Sample:
+    return Sample(
+        market=bundle.manifest.market,
+        first_session=span.first_session,
+        last_session=span.last_session,
+        sha256=span.sha256,
+        is_synthetic=bundle.manifest.provenance.label is Origin.SYNTHETIC,
+    )
 
 
 def claim_of(
@@ -52,12 +62,14 @@ def claim_of(
 ) -> tuple[Claim, str]:
     """The claim and its reason. `is_shipped` says that a strategy without a model is one of this project's own;
     `enough`, that there are sessions enough for a verdict."""
-    has_seen = Relation(split.relation).is_seen or Label.IN_SAMPLE in labels
+    relation = Relation(split.relation)
+    has_seen = relation.is_seen or Label.IN_SAMPLE in labels
     limits = (
         (Label.SYNTHETIC_BARS in labels, "the bars were made by a program: nothing here is about a real market"),
         (Label.UNTRAINED in labels, "the model is untrained: its weights are random numbers"),
         (Label.MISMATCH in labels and not has_seen, "the model was made for other bars than these"),
         (bundle is None and not is_shipped, "how this strategy came to its rules, and on which bars, is not known"),
+        (relation is Relation.CHOSEN_ON, "the model was chosen among others by its results on these dates"),
         (not enough and not has_seen, "too few sessions to be evidence of anything"),
     )
     reason = next((why for holds, why in limits if holds), None)
