@@ -37,7 +37,7 @@ class GymView(gymnasium.Env[Obs, np.int64]):  # type: ignore[misc]  # the librar
         """Observation, reward in R, terminated, truncated; the infos of an end are those of `env`."""
         valid = bool(self._env.action_masks()[0, int(action)])
         obs, rewards, dones, infos = self._env.step(np.array([action if valid else Action.HOLD]))
-        info = infos[0]
+        info = dict(infos[0])
         if not dones[0]:
             return obs[0], float(rewards[0]), False, False, info
         self._next = obs[0]
