@@ -9,6 +9,9 @@ from trader.analysis.evaluation_parts import VerdictKind
 from trader.evaluation.null_markets import NullMarket, NullResult, false_yes, judge, null_bars
 from trader.settings import Settings, load_settings
 
+pytestmark = pytest.mark.timeout(300)
+"""The kernels may have to be compiled first."""
+
 SESSIONS = 66
 NULL = [NullMarket(seed=seed, bar_minutes=15, sessions=SESSIONS) for seed in range(1, 31)]
 
