@@ -70,7 +70,7 @@ def test_check_lookahead_of_an_honest_strategy_exits_0_and_is_read_by_programs(f
     ("arguments", "code", "says"),
     [
         (("lookahead", *BARS, "--limit", "1000"), 66, "bars.csv has 1,000 bars in the range; a look-ahead check needs"),
-        (("recursive", *BARS), 66, "a check of beginnings needs 6,801: 6,300 until the slowest feature has settled"),
+        (("recursive", *BARS), 66, "a check of beginnings needs 8,376: 7,875 until the slowest feature has"),
         (("lookahead", *BARS, "--runs", "0"), 2, "--runs"),
         (("lookahead", *BARS, "--strategy", "nobody.py"), 78, "nobody.py does not exist"),
     ],

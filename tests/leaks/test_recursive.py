@@ -68,11 +68,9 @@ def test_recursive_feature_that_settles_later_than_its_table_says_is_found(monke
 
 
 def test_recursive_of_too_few_bars_says_how_many_are_needed() -> None:
-    """The slowest feature needs 6,300 bars at one minute, and something must be left to compare."""
-    with pytest.raises(
-        InputError, match=r"has 6,\d{3} bars in the range; .* needs 6,801: 6,300 until .* give more bars"
-    ):
-        recursive("flat", market(5).rows(0, 6_800))
+    """The slowest feature needs 6,300 bars at one minute and a margin, and something must be left to compare."""
+    with pytest.raises(InputError, match=r"has 8,375 bars in the range; .* needs 8,376: 7,875 until"):
+        recursive("flat", market(7).rows(0, 8_375))
 
 
 def test_packed_bars_are_nobodys_records() -> None:

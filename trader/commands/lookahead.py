@@ -11,7 +11,7 @@ from trader.commands.warm import warm_kernels
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.leaks.findings import Report, text_of
-from trader.leaks.lookahead import Question, check_lookahead
+from trader.leaks.lookahead import Question, check_lookahead, require_bars
 from trader.leaks.packed import pack
 from trader.options import BarOptions, FileOptions, LeakOptions, ShortOptions
 
@@ -31,6 +31,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakO
         trusted=tuple(wanted.trust or ()),
     )
     packed = pack(source.columns(), wanted.limit)
+    require_bars(question.facts, packed)
     warm_kernels(settings)  # every run begins as a copy of this process
     show(check_lookahead(question, packed, Progress), as_json=as_json)
 

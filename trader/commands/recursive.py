@@ -7,7 +7,7 @@ from trader.commands.warm import warm_kernels
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.leaks.packed import pack
-from trader.leaks.recursive import Asked, check_recursive
+from trader.leaks.recursive import Asked, check_recursive, require_bars
 from trader.options import BarOptions, FileOptions, LeakOptions, ShortOptions
 
 BEGINNINGS = 6
@@ -24,5 +24,6 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: LeakO
         seed=wanted.seed,
     )
     packed = pack(source.columns(), wanted.limit)
+    require_bars(asked.facts, packed)
     warm_kernels(settings)  # every run begins as a copy of this process
     show(check_recursive(asked, packed, Progress), as_json=as_json)

@@ -52,18 +52,23 @@ class Question(Struct, frozen=True, kw_only=True):
     elsewhere: bool = True
 
 
+def require_bars(facts: BarsFacts, bars: Packed) -> None:
+    """InputError where there are too few bars to say anything."""
+    needed = first_full(FULL_SIZE, facts.bar_minutes) + BARS_TO_CUT
+    if bars.count < needed:
+        msg = (
+            f"{facts.source} has {bars.count:,} bars in the range; a look-ahead check needs {needed:,}: the features' "
+            f"longest look-back and {BARS_TO_CUT} bars to cut at; give more bars"
+        )
+        raise InputError(msg)
+
+
 def check_lookahead(question: Question, bars: Packed, meter: Meter) -> Report:
-    """Run the check. InputError where there are too few bars to say anything, StrategyError where the plain run fails.
+    """Run the check. InputError where there are too few bars, StrategyError where the plain run fails.
 
     `meter` shows how far it is.
     """
-    needed = first_full(FULL_SIZE, question.facts.bar_minutes) + BARS_TO_CUT
-    if bars.count < needed:
-        msg = (
-            f"{question.facts.source} has {bars.count:,} bars in the range; a look-ahead check needs {needed:,}: the "
-            f"features' longest look-back and {BARS_TO_CUT} bars to cut at; give more bars"
-        )
-        raise InputError(msg)
+    require_bars(question.facts, bars)
     check = _Check(question, bars)
     with meter("plain runs", 2 * bars.count) as progress:
         findings = check.repeated(progress)
