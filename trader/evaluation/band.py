@@ -4,8 +4,8 @@ Each seed enters at random bars of the entry window, as many in each hour of New
 did (`trader.kernels.matched`), and manages its positions at random with the headline's rates; bracket, costs, vetoes
 and accounts are the engine's. Positions and vetoes that stand in the way can leave entries of a crowded hour unmade:
 a seed whose number of trades differs by more than 2 %, or whose hours and sides by more than 5 % in all, is drawn
-again, at most ATTEMPTS times, and the nearest attempt is kept. The record states the fewest and the most trades of any
-seed.
+again with about as many more wanted, at most ATTEMPTS times, and the nearest attempt is kept. The record states the
+fewest and the most trades of any seed.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ from trader.training.rollout import Rollout, follow_planned
 
 TOLERANCE = 0.02
 TOLERANCE_HOURS = 0.05
-ATTEMPTS = 10
+ATTEMPTS = 30
 HOURS = 24
 SIDES = (1, -1)
 FIRST_SEED = 1
@@ -99,14 +99,16 @@ def random_entries(arena: Arena, plan: EntryPlan, seed: int) -> Rollout:
     rng = np.random.default_rng(seed)
     goal = counts_of(plan)
     allowed, allowed_apart = int(TOLERANCE * plan.trades), int(TOLERANCE_HOURS * plan.trades)
+    extra = np.zeros(len(SIDES), dtype=np.int64)  # wanted beyond the goal: about what the last attempts fell short of
     tried: list[tuple[bool, int, Rollout]] = []
     while len(tried) < ATTEMPTS:
-        made = _attempt(arena, plan, goal, rng)
+        made = _attempt(arena, plan, goal + _spread(goal, extra), rng)
         off = goal - _reached(arena, made)
         is_off, apart = abs(int(off.sum())) > allowed, int(np.abs(off).sum())
         tried.append((is_off, apart, made))
         if not is_off and apart <= allowed_apart:
             break
+        extra = (extra + np.maximum(off.sum(axis=0), 0)) // 2
     return min(tried, key=lambda one: one[:2])[2]
 
 
@@ -120,6 +122,13 @@ def _reached(arena: Arena, made: Rollout) -> Ints:
     reached = np.zeros((HOURS, len(SIDES)), dtype=np.int64)
     np.add.at(reached, (arena.hours[made.trades.opened_bar - 1], np.where(made.trades.side > 0, 0, 1)), 1)
     return reached
+
+
+def _spread(goal: Ints, extra: Ints) -> Ints:
+    """So many entries more of each side, spread over the hours as those of `goal` are; shape (24, 2)."""
+    upto = np.cumsum(goal, axis=0) / np.maximum(goal.sum(axis=0), 1)
+    more: Ints = np.diff(np.rint(upto * extra).astype(np.int64), axis=0, prepend=0)
+    return more
 
 
 def _attempt(arena: Arena, plan: EntryPlan, counts: Ints, rng: np.random.Generator) -> Rollout:
