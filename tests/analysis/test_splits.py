@@ -11,7 +11,6 @@ from trader.analysis.splits import (
     Past,
     Relation,
     Sample,
-    chronological,
     gap_for,
     relation,
     split_facts,
@@ -43,22 +42,6 @@ def test_gap_of_one_minute_bars_holds_the_longest_look_back():
 def test_gap_of_fifteen_minute_bars_counts_their_minutes():
     """1,440 bars of 15 minutes are 15.7 sessions."""
     assert gap_for(15) == Gap(purge_sessions=17, embargo_sessions=5)
-
-
-def test_chronological_split_leaves_the_gap_out_of_training():
-    """Everything from the date on tests, also when it is no session; eleven sessions before it belong to nobody."""
-    fold = chronological(DATES, "2019-06-01", GAP)  # a Saturday
-    assert fold.test[0] == "2019-06-03"
-    assert fold.test == tuple(DATES[-len(fold.test) :])
-    assert fold.train[0] == DATES[0]
-    assert len(DATES) - len(fold.train) - len(fold.test) == 11
-
-
-@pytest.mark.parametrize("first_test", ["2018-01-01", DATES[11], "2031-01-01"])
-def test_chronological_split_with_nothing_on_one_side_is_refused(first_test: str):
-    """Nothing to train on, nothing but the gap, nothing to test on."""
-    with pytest.raises(UsageError, match="11 sessions lie between"):
-        chronological(DATES, first_test, GAP)
 
 
 @given(

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from trader.analysis.bootstrap import mean_interval
-from trader.analysis.daily import Floats
+from trader.analysis.drawdowns import Floats
 from trader.analysis.evaluation_parts import Estimate, PlaceboKind, PlaceboVerdict
 from trader.analysis.verdict import DAILY_VALUES_MIN
 

@@ -10,10 +10,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from trader.analysis.daily import Floats, Ints, underwater
+from trader.analysis.drawdowns import Floats, underwater
 from trader.analysis.metrics import SESSIONS_PER_YEAR, SHARPE_SESSIONS_MIN
 
 RESAMPLES = 2_000
+Ints = NDArray[np.int64]
+
 _TAIL = 0.025
 RATIO_SESSIONS_MIN = 60
 """Fewer sessions give no interval of a Sharpe or Sortino ratio."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trader.analysis.daily import Floats
+from trader.analysis.drawdowns import Floats
 from trader.analysis.evaluation_parts import Bin, Calibration
 
 BINS = 10

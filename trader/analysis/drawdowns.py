@@ -3,9 +3,37 @@
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
 
-from trader.analysis.daily import Drawdown, Floats, underwater
 from trader.errors import InvariantError
+
+Floats = NDArray[np.float64]
+
+_DIGITS = 6
+"""Of cumulative P&L: sums of cents as dollars come back to the same peak, whatever their last bits are."""
+
+
+class Drawdown(Struct, frozen=True, kw_only=True):
+    """A fall of cumulative P&L below its peak, judged at sessions' ends; the peak before the first is 0.
+
+    `depth` > 0, in the unit of the sessions. `sessions` are counted from the peak to the recovery, or to the last
+    session where there is none. `peak` is the last session at the peak (None: the start), `trough` the deepest one,
+    `recovered` the first at or above the peak again (None: not yet); all are dates.
+    """
+
+    depth: float
+    sessions: int
+    peak: str | None
+    trough: str
+    recovered: str | None
+
+
+def underwater(values: Floats) -> Floats:
+    """How far cumulative P&L lies below its peak at each session's end, <= 0, same shape; the peak starts at 0."""
+    equity: Floats = np.cumsum(values, axis=-1).round(_DIGITS)
+    below: Floats = equity - np.maximum(np.maximum.accumulate(equity, axis=-1), 0.0)
+    return below
 
 
 def deepest_drawdowns(values: Floats, dates: Sequence[str], most: int) -> tuple[Drawdown, ...]:

@@ -10,7 +10,7 @@ from statistics import NormalDist, variance
 
 from msgspec import Struct
 
-from trader.analysis.daily import Floats
+from trader.analysis.drawdowns import Floats
 from trader.analysis.evaluation_parts import SharpeEvidence
 from trader.analysis.metrics import SHARPE_SESSIONS_MIN
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
-from trader.analysis.daily import Floats, Ints
+from trader.analysis.bootstrap import Ints
+from trader.analysis.drawdowns import Floats
 from trader.analysis.evaluation_parts import Slice
 from trader.domain.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 

@@ -94,22 +94,6 @@ def gap_for(bar_minutes: int) -> Gap:
     return Gap(purge_sessions=look_back + 1, embargo_sessions=EMBARGO_SESSIONS)
 
 
-def chronological(dates: Sequence[str], first_test: str, gap: Gap) -> Fold:
-    """`dates` in order, cut at `first_test`: everything from there on tests, everything before the gap trains.
-
-    UsageError where nothing is left on one side.
-    """
-    cut = sum(date < first_test for date in dates)
-    fold = Fold(train=tuple(dates[: max(cut - gap.sessions, 0)]), test=tuple(dates[cut:]))
-    if not (fold.train and fold.test):
-        msg = (
-            f"{cut} sessions before {first_test} and {len(dates) - cut} from it on leave nothing to train or to test "
-            f"on: {gap.sessions} sessions lie between; choose another date or longer bars"
-        )
-        raise UsageError(msg)
-    return fold
-
-
 def walk_forward(dates: Sequence[str], plan: FoldPlan) -> tuple[Fold, ...]:
     """Folds in order over `dates`, the last test ending with the last session; tests follow each other and never
     overlap. UsageError, with the sessions that are needed, where not even one fold (or not all asked for) fits.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trader.analysis.daily import Floats
+from trader.analysis.drawdowns import Floats
 from trader.analysis.evaluation_parts import VerdictFacts, VerdictKind
 
 RANDOM_SEEDS = 200

@@ -79,7 +79,7 @@ def measure(made: Made, market: Instrument, seed: int) -> Measured:
         ),
         seed,
     )
-    in_usd = daily_figures(daily_usd, [row.session for row in rows], sum(row.trades > 0 for row in rows))
+    in_usd = daily_figures(daily_usd, [row.session for row in rows])
     return Measured(
         statistics=_statistics(made, costs, in_usd, found, (daily_r, daily_usd)),
         rows=rows,

@@ -6,7 +6,7 @@ import numpy as np
 from msgspec import Struct
 
 from trader.analysis.bootstrap import equity_band
-from trader.analysis.daily import underwater
+from trader.analysis.drawdowns import underwater
 from trader.analysis.evaluation import Evaluation, RunName, RunRecord
 from trader.page.formats import number, titled, usd
 from trader.page.frame import Frame, area_between, drawing, path_of, session_axis, session_places, y_axis
