@@ -18,7 +18,7 @@ try:
     from trader.commands.train_run import new_run, read_run, write_run
     from trader.commands.train_side_by_side import train_side_by_side
     from trader.training.choice import choose, finished, kept
-    from trader.training.phases import BUNDLE, Phase, folder_of
+    from trader.training.phases import BUNDLE, Phase, folder_of, is_finished
 except ModuleNotFoundError as error:
     if error.name not in {"torch", "stable_baselines3", "sb3_contrib", "gymnasium", "tensorboard"}:
         raise
@@ -38,14 +38,14 @@ def run(options: TrainOptions, bars: BarOptions, files: FileOptions, *, as_json:
         folder = Path(options.resume)
         made = read_run(folder)
     plan = made.checked_plan()
-    seeds = list(options.seed or plan.run.seeds)
+    wanted = list(options.seed or plan.run.seeds)
+    seeds = [seed for seed in wanted if not is_finished(folder_of(folder, made.phases[-1], seed))]
     processes = min(plan.run.processes, len(seeds))
     with _Interruption() as interruption:
         if processes > 1:
             train_side_by_side(folder, seeds, processes, interruption.tell)
         else:
-            for _ in train_seeds(folder, made, seeds, lambda: interruption.is_asked):
-                pass
+            list(train_seeds(folder, made, seeds, lambda: interruption.is_asked))
     _summarise(folder, as_json=as_json)
 
 

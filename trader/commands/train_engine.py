@@ -87,7 +87,8 @@ def fusion_figures(settings: Settings, bundle: Path, columns: BarColumns, facts:
     """
     strategy = settings.strategy.model_copy(update={"name": "ppo", "options": {}})
     policy = settings.policy.model_copy(update={"bundle": str(bundle)})
-    settings = settings.model_copy(update={"strategy": strategy, "policy": policy})
+    advisor_settings = settings.advisor.model_copy(update={"backend": "rules"})
+    settings = settings.model_copy(update={"strategy": strategy, "policy": policy, "advisor": advisor_settings})
     backend, choices = TimedRules(), Choices()
     cache = AdviceCache(assembly.cache_rules(settings), "rules")
     advisor = Asker(backend, assembly.ask_rules(settings, is_patient=True), cache)

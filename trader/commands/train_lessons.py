@@ -42,6 +42,8 @@ class HeldOut(Struct, frozen=True, kw_only=True, eq=False):
 
 def train_seeds(folder: Path, run: Run, seeds: list[int], is_stopped: Stop) -> Iterator[Record]:
     """Train every phase of each of `seeds` in this process; what is finished is passed by."""
+    if not seeds:
+        return
     plan, settings = run.checked_plan(), settings_from(run.files)
     market, calendar = instrument(settings.market), Calendar.load()
     bars = learn_bars(run.bars, market, calendar)

@@ -141,18 +141,19 @@ def probe(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Logits and masks [k, actions] of observations under random choices in which a new action is valid.
 
-    Each new action is valid in at least `wanted` of them, unless that takes too long.
+    At least `wanted` of them, and a hundredth of that for each new action, unless that takes too long.
     """
     rng = np.random.default_rng(seed)
     obs, masks = env.reset(), env.action_masks()
     logits, kept = [], []
-    counts = np.zeros(masks.shape[1] - old_actions, dtype=np.int64)
+    counts, seen = np.zeros(masks.shape[1] - old_actions, dtype=np.int64), 0
     for _ in range(_PROBE_STEPS_MAX):
         rows = masks[:, old_actions:].any(axis=1)
         logits.append(_logits(model, obs[rows]))
         kept.append(masks[rows])
         counts += masks[rows, old_actions:].sum(axis=0)
-        if (counts >= wanted).all():
+        seen += int(rows.sum())
+        if seen >= wanted and (counts >= wanted / 100).all():
             break
         obs, *_ = env.step(random_choices(masks, rng))
         masks = env.action_masks()

@@ -15,7 +15,8 @@ class Board:
 
     def __init__(self, folder: Path, learner: Learner) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer = SummaryWriter(str(folder), purge_step=learner.model.num_timesteps + 1)
+        steps = learner.model.num_timesteps
+        self._writer = SummaryWriter(str(folder), purge_step=steps + 1 if steps else None)
         output = TensorBoardOutputFormat.__new__(TensorBoardOutputFormat)
         output.writer, output._is_closed = self._writer, False
         self._learner = learner

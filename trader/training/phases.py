@@ -91,6 +91,12 @@ def read_record(folder: Path) -> Record | None:
         raise InputError(msg) from error
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the phase in `folder` was trained to its end."""
+    record = read_record(folder)
+    return record is not None and record.is_finished
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as JSON; whoever looks finds the old file or the new one."""
     partial = path.with_name(f".{path.name}.partial")
