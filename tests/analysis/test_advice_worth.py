@@ -53,6 +53,12 @@ def test_under_sixty_sessions_are_too_short(sessions: int):
     assert found.kind is PlaceboKind.TOO_SHORT
 
 
+def test_sixty_sessions_are_enough():
+    """For a gain without noise."""
+    others = dict.fromkeys(("shuffled", "inverted", "rl_only"), BASE[:60])
+    assert advice_worth(runs(fused=BASE[:60] + 1, **others), 1).kind is PlaceboKind.ADDS
+
+
 def test_without_advice_nothing_is_compared():
     """There is no run to compare."""
     found = advice_worth(None, 1)

@@ -52,6 +52,28 @@ def test_without_a_trade_there_is_no_p():
     assert (seen.kind, seen.p, seen.seeds_as_far, seen.mean_daily_r) == (VerdictKind.NO_TRADES, None, None, None)
 
 
+def test_a_single_trade_is_judged_like_many():
+    """Its result is shown, and lies where it lies."""
+    seen = verdict(0.25, SEEDS, sessions=250, trades=1)
+    assert (seen.kind, seen.mean_daily_r) == (VerdictKind.NO_DIFFERENCE, 0.25)
+
+
+def test_p_of_exactly_the_limit_is_enough():
+    """79 seeds: 2 / 80 = 0.025; 78 are too few to say anything."""
+    assert found(2.0, np.zeros(79)) is VerdictKind.BETTER
+    assert found(-2.0, np.zeros(79)) is VerdictKind.WORSE
+    assert found(2.0, np.zeros(78)) is VerdictKind.NO_DIFFERENCE
+
+
+def test_without_seeds_nothing_is_compared():
+    """One seed is compared, though it proves nothing."""
+    none, one = (verdict(2.0, np.zeros(seeds), sessions=250, trades=9) for seeds in (0, 1))
+    assert (none.kind, none.p, none.seeds_as_far) == (VerdictKind.NO_DIFFERENCE, None, None)
+    assert "compared with nothing" in none.sentence
+    assert (one.kind, one.p, one.seeds_as_far) == (VerdictKind.NO_DIFFERENCE, 1.0, 0)
+    assert "1 random strategies" in one.sentence
+
+
 def test_seeds_that_are_all_equal_to_the_strategy_show_no_difference():
     """p stays at most 1."""
     seen = verdict(0.0, np.zeros(RANDOM_SEEDS), sessions=250, trades=1)
