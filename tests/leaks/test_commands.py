@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ def trader(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+ROOT = Path(__file__).resolve().parents[2]
 BARS = ("--bars", "bars.csv", "--stamp", "open")
 
 
@@ -48,22 +50,23 @@ def test_check_lookahead_says_what_leaks_and_exits_1(folder: Path) -> None:
     assert sorted(folder.iterdir()) == before
 
 
-def test_check_lookahead_of_an_honest_strategy_exits_0_and_is_read_by_programs(folder: Path) -> None:
-    """The same bars and seed give the same report."""
-    command = ("check", "lookahead", *BARS, "--strategy", "sma_cross", "--runs", "4", "--json")
-    done = trader(*command, cwd=folder)
+def test_check_commands_of_the_docs_exit_0_and_are_read_by_programs(folder: Path) -> None:
+    """What a newcomer types first, on fewer bars; the report is one JSON object."""
+    text = (ROOT / "docs" / "leaks.md").read_text()
+    commands = re.findall(r"^\$ trader (check .*)$", text, re.MULTILINE)
+    few = ("--limit", "8400", "--runs", "2", "--json")
 
-    assert (done.returncode, done.stderr) == (0, "")
-    report = json.loads(done.stdout)
-    assert {name: report[name] for name in ("check", "strategy", "runs", "seed", "findings", "notes")} == {
-        "check": "lookahead",
-        "strategy": "sma_cross",
-        "runs": 4,
-        "seed": 1,
-        "findings": [],
-        "notes": [],
-    }
-    assert report["bars"] == len(market(2))
+    reports = []
+    for command in commands:
+        done = trader(*command.split(), *few, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        reports.append(json.loads(done.stdout))
+
+    assert [(report["check"], report["bars"], report["runs"], report["seed"]) for report in reports] == [
+        ("lookahead", 8_400, 2, 1),
+        ("recursive", 8_400, 2, 1),
+    ]
+    assert [report["findings"] for report in reports] == [[], []]
 
 
 @pytest.mark.parametrize(
