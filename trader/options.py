@@ -109,6 +109,7 @@ class ExportOptions(Struct, frozen=True, kw_only=True):
 
     phase: Annotated[Literal["1", "2", "3"] | None, typer.Option(help="Of a run: the last one if not given.")] = None
     seed: Annotated[int | None, typer.Option(help="Of a run: the median one if not given.")] = None
+    note: Annotated[str | None, typer.Option(help="Of a run: what a reader must know, after how it was chosen.")] = None
     facts: Annotated[
         Path | None,
         typer.Option(

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader import __version__
 from trader.domain.sessions import Calendar
@@ -64,14 +65,17 @@ def _of_run(run_folder: Path, out: Path, options: ExportOptions) -> None:
         bar_minutes=None,
         has_volume=None,
     )
-    save_bundle(out, bundle.manifest, weights_of(bundle), bundle.golden)
-    sys.stdout.write(f"{out}: {bundle.manifest.name}, {_why(chosen)}\n")
+    origin = bundle.manifest.provenance
+    parts = [f"Chosen as {_why(chosen)}.", origin.note, *([options.note] if options.note else [])]
+    manifest = replace(bundle.manifest, provenance=replace(origin, note=" ".join(parts)))
+    save_bundle(out, manifest, weights_of(bundle), bundle.golden)
+    sys.stdout.write(f"{out}: {manifest.name}, {_why(chosen)}\n")
 
 
 def _why(chosen: "Chosen") -> str:
     if chosen.validation is None:
         return f"seed {chosen.seed}, not validated"
-    what = f"{chosen.validation.daily_net_r:+.3f} R a validation day"
+    what = f"{chosen.validation.daily_net_r:+.3f} R a validation day after the steps that were best there"
     if len(chosen.seeds) == 1:
         return f"the only seed, {what}"
     return f"seed {chosen.seed}, the median of {', '.join(map(str, chosen.seeds))}, {what}"
