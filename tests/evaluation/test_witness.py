@@ -104,7 +104,7 @@ def test_an_entry_that_advice_makes_is_the_advisors():
 
 
 def test_management_that_advice_changes_is_counted_for_its_position():
-    """The advisor wants break-even although the strategy holds: that changes one bar, the first at which it is valid."""
+    """The advisor wants break-even although the strategy holds: that changes the first bar at which it is valid."""
     drive_ = advised(Action.HOLD)
     drive_.parts.advisor.action = Action.BUY
     drive_.bar(Action.BUY)

@@ -1,5 +1,6 @@
 """From what was seen of a run to its statistics, its daily rows and its trades as the record states them."""
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -100,7 +101,7 @@ def daily_rows(trades: Sequence[Trade], sessions: Sequence[SessionMarks], costs:
                 session=marks.session.date,
                 trades=len(ended),
                 pnl_usd=pnl_cents / 100,
-                pnl_r=sum(r for trade in ended if (r := r_of(trade)) is not None),
+                pnl_r=math.fsum(r for trade in ended if (r := r_of(trade)) is not None),
                 costs_usd=sum(costs.of(trade) for trade in ended) / 100,
                 equity_usd=equity_cents / 100,
                 low_usd=min(marks.low_cents, equity_cents) / 100,
