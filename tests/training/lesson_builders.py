@@ -58,6 +58,7 @@ def a_lesson(
     return Lesson(
         plan=a_plan(*overrides),
         ground=the_ground(),
+        origin=ORIGIN,
         phase=phase,
         seed=seed,
         total_steps=updates * ROLLOUT,
@@ -77,7 +78,6 @@ def a_course(
     span = None if held_out is None else msgspec.structs.replace(ORIGIN.span, sha256=held_out.tape.sha256)
     return Course(
         run=run,
-        origin=ORIGIN,
         held_out=held_out,
         held_out_span=span,
         is_stopped=is_stopped,

@@ -190,3 +190,18 @@ def test_bundle_of_a_phase_starts_the_next_with_its_own_weights(tmp_path):
     assert weights.matrices[0].shape == (16, 228)
     assert weights.mean is not None
     assert bundle.network.logits(bundle.golden.observations[0])[:3] == pytest.approx(bundle.golden.logits[0], abs=1e-5)
+
+
+def test_phase_at_which_another_training_is_at_work_is_refused(tmp_path):
+    """Two would write each other's curve; the one that came first goes on."""
+    fcntl = pytest.importorskip("fcntl")
+    train_phase(a_lesson(updates=1), a_course(tmp_path), ignore)
+    folder = folder_of(tmp_path, Phase.ENTRIES, 1)
+    (folder / "training.json").unlink()
+    before = (folder / CURVE).read_bytes()
+    with (folder / CURVE).open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="another training is at work here"):
+            train_phase(a_lesson(updates=1), a_course(tmp_path), ignore)
+    assert (folder / CURVE).read_bytes() == before
+    assert train_phase(a_lesson(updates=1), a_course(tmp_path), ignore).is_finished

@@ -1,15 +1,16 @@
 """A training that is cut off goes on as if it had not been; a file that is damaged is not believed."""
 
+import msgspec
 import numpy as np
 import pytest
-from lesson_builders import a_learner, a_lesson, learn, parameters_of
+from lesson_builders import ORIGIN, a_learner, a_lesson, learn, parameters_of
 
 from trader.errors import InputError
 from trader.training import snapshot
 from trader.training.beginning import go_on
 from trader.training.transfer import Scale
 
-STORY = {"had_critic": False}
+STORY = {"had_critic": False, "taught": msgspec.to_builtins(ORIGIN)}
 SCALE = Scale(mean=np.zeros(228, np.float32), variance=np.ones(228, np.float32))
 
 

@@ -13,9 +13,9 @@ from lesson_builders import ORIGIN, a_course, a_lesson, ignore, learn, parameter
 from trader.errors import BundleError
 from trader.observation import FEATURES
 from trader.policy.bundle import load_bundle, save_bundle, weights_of
-from trader.policy.manifest import Inputs
+from trader.policy.manifest import Inputs, Label
 from trader.training.beginning import Beginning, begin, open_source, probe
-from trader.training.bundling import keep_bundle, network_of
+from trader.training.bundling import keep_bundle, network_of, taught_by
 from trader.training.curriculum import train_phase
 from trader.training.phases import BUNDLE, CRITIC, Phase, folder_of
 from trader.training.transfer import critic_of, new_action_biases, read_critic
@@ -235,3 +235,38 @@ def test_bundle_of_each_phase_says_what_it_reads_and_does(tmp_path):
         assert (manifest.inputs, manifest.actions, manifest.phase) == facts
         assert manifest.provenance.seed == 1
         assert manifest.provenance.hyper_parameters["ppo.envs"] == 8
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"market": "ES"}, "market is NQ, here ES"),
+        ({"bar_minutes": 5}, "bar_minutes is 1, here 5"),
+        ({"has_volume": False}, "needs_volume is True, here False"),
+    ],
+)
+def test_phase_on_other_bars_than_the_phase_before_is_refused_by_name(changes, said):
+    """A policy of another market, period or kind of file is another policy."""
+    source = the_runs()[Phase.ENTRIES] / BUNDLE
+    lesson = a_lesson(Phase.MANAGEMENT, source=source)
+    with pytest.raises(BundleError, match=said):
+        begin(msgspec.structs.replace(lesson, origin=msgspec.structs.replace(ORIGIN, **changes)))
+
+
+def test_phase_with_another_normaliser_is_refused_by_name():
+    """It would not begin as the same function."""
+    with pytest.raises(BundleError, match=r"normaliser\.clip is 5\.0, here 10\.0"):
+        begun(Phase.MANAGEMENT, "normaliser.clip=10.0")
+
+
+def test_bundle_names_every_date_that_its_phases_have_learned_from():
+    """In-sample is judged by dates: those of the phase before are in it, and real bars outweigh synthetic ones."""
+    manifest = before(Phase.MANAGEMENT).manifest
+    later = msgspec.structs.replace(ORIGIN.span, sha256="cd", first_session="2019-12-02", last_session="2019-12-06")
+    taught = taught_by(manifest, msgspec.structs.replace(ORIGIN, span=later, label=Label.IN_SAMPLE))
+    assert (taught.span.first_session, taught.span.last_session) == ("2019-11-20", "2019-12-06")
+    assert (taught.span.sha256, taught.label) == ("cd", Label.IN_SAMPLE)
+    assert taught_by(manifest, ORIGIN) == ORIGIN
+    real = msgspec.structs.replace(manifest.provenance, label=Label.IN_SAMPLE)
+    taught = taught_by(msgspec.structs.replace(manifest, provenance=real), msgspec.structs.replace(ORIGIN, span=later))
+    assert taught.label is Label.IN_SAMPLE

@@ -8,14 +8,14 @@ from types import FrameType
 
 import msgspec
 
-from trader.errors import UsageError
+from trader.errors import TraderError, UsageError
 from trader.options import BarOptions, FileOptions, TrainOptions
 
 try:
     import torch.utils.tensorboard  # noqa: F401 - what is missing is said before anything is read
 
     from trader.commands.train_lessons import train_seeds
-    from trader.commands.train_run import new_run, read_run, write_run
+    from trader.commands.train_run import forget_if_empty, new_run, read_run, write_run
     from trader.commands.train_side_by_side import train_side_by_side
     from trader.training.choice import choose, finished, kept
     from trader.training.phases import BUNDLE, Phase, folder_of, is_finished
@@ -41,11 +41,15 @@ def run(options: TrainOptions, bars: BarOptions, files: FileOptions, *, as_json:
     wanted = list(options.seed or plan.run.seeds)
     seeds = [seed for seed in wanted if not is_finished(folder_of(folder, made.phases[-1], seed))]
     processes = min(plan.run.processes, len(seeds))
-    with _Interruption() as interruption:
-        if processes > 1:
-            train_side_by_side(folder, seeds, processes, interruption.tell)
-        else:
-            list(train_seeds(folder, made, seeds, lambda: interruption.is_asked))
+    try:
+        with _Interruption() as interruption:
+            if processes > 1:
+                train_side_by_side(folder, seeds, processes, interruption.tell)
+            else:
+                list(train_seeds(folder, made, seeds, lambda: interruption.is_asked))
+    except TraderError:
+        forget_if_empty(folder)
+        raise
     _summarise(folder, as_json=as_json)
 
 

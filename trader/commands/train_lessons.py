@@ -48,10 +48,10 @@ def train_seeds(folder: Path, run: Run, seeds: list[int], is_stopped: Stop) -> I
     market, calendar = instrument(settings.market), Calendar.load()
     bars = learn_bars(run.bars, market, calendar)
     ground = prepare_ground(settings, bars.columns, calendar, market)
+    origin = _origin(bars, ground, settings.market)
     held_out = _held_out(run, settings)
     course = Course(
         run=folder,
-        origin=_origin(bars, ground, settings.market),
         held_out=None if held_out is None else held_out.ground,
         held_out_span=None if held_out is None else held_out.span,
         is_stopped=is_stopped,
@@ -63,6 +63,7 @@ def train_seeds(folder: Path, run: Run, seeds: list[int], is_stopped: Stop) -> I
                 lesson = Lesson(
                     plan=plan,
                     ground=ground,
+                    origin=origin,
                     phase=phase,
                     seed=seed,
                     total_steps=plan.steps(phase, quick=run.options.quick),

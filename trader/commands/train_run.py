@@ -63,6 +63,13 @@ def read_run(folder: Path) -> Run:
         raise InputError(msg) from error
 
 
+def forget_if_empty(folder: Path) -> None:
+    """Remove a run that ended before its first phase began: its name is free again."""
+    if [path.name for path in folder.iterdir()] == [RUN_FILE]:
+        (folder / RUN_FILE).unlink()
+        folder.rmdir()
+
+
 def _path(wanted: type, value: object) -> object:
     return wanted(value)
 

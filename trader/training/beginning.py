@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 from msgspec import Struct
@@ -13,6 +14,7 @@ from trader.observation import schema_hash
 from trader.policy.bundle import Bundle, load_bundle, weights_of
 from trader.policy.manifest import Inputs
 from trader.policy.tensors import Floats
+from trader.training.bundling import Origin, taught_by
 from trader.training.env import Shaping, TradingEnv
 from trader.training.ground import Ground, scaling_of
 from trader.training.learner import Learner, make_model
@@ -35,11 +37,12 @@ _PROBE_STEPS_MAX = 20_000
 
 
 class Beginning(Struct, frozen=True, eq=False):
-    """A learner that can go on, and the normaliser that it sees the market through."""
+    """A learner that can go on, the normaliser that it sees the market through, and what all it has learned from."""
 
     learner: Learner
     scale: Scale
     had_critic: bool
+    taught: Origin
 
 
 class Lesson(Struct, frozen=True, kw_only=True, eq=False):
@@ -47,6 +50,7 @@ class Lesson(Struct, frozen=True, kw_only=True, eq=False):
 
     plan: Plan
     ground: Ground
+    origin: Origin
     phase: Phase
     seed: int
     total_steps: int
@@ -74,18 +78,19 @@ class Lesson(Struct, frozen=True, kw_only=True, eq=False):
 def go_on(lesson: Lesson, snapshot: Snapshot) -> Beginning:
     """The learner as it was when `snapshot` was taken."""
     scale = Scale(mean=snapshot.arrays["scale.mean"], variance=snapshot.arrays["scale.variance"])
-    had_critic = bool(snapshot.story["had_critic"])
+    story = snapshot.story
     learner = _learner(lesson, _model(lesson, scale))
     restore(learner, snapshot)
-    return Beginning(learner, scale, had_critic)
+    return Beginning(learner, scale, bool(story["had_critic"]), msgspec.convert(story["taught"], Origin))
 
 
 def begin(lesson: Lesson) -> Beginning:
     """A fresh learner for phase 1; for a later one that of `source`, which is the same function."""
     if lesson.source is None:
         scale = _first_scale(lesson)
-        return Beginning(_learner(lesson, _model(lesson, scale)), scale, had_critic=False)
+        return Beginning(_learner(lesson, _model(lesson, scale)), scale, had_critic=False, taught=lesson.origin)
     bundle = open_source(lesson.source, lesson.phase)
+    _check_fit(bundle, lesson)
     weights = weights_of(bundle)
     scale = widened(scale_of(bundle, weights), lesson.inputs.width)
     critic = read_critic(lesson.source.parent / CRITIC)
@@ -93,7 +98,8 @@ def begin(lesson: Lesson) -> Beginning:
     transfer(model, weights, critic, source=lesson.source)
     if bundle.manifest.actions < lesson.phase.actions:
         set_new_actions(model, _biases(lesson, model, scale, bundle.manifest.actions))
-    return Beginning(_learner(lesson, model), scale, had_critic=critic is not None)
+    taught = taught_by(bundle.manifest, lesson.origin)
+    return Beginning(_learner(lesson, model), scale, had_critic=critic is not None, taught=taught)
 
 
 def open_source(path: Path, phase: Phase) -> Bundle:
@@ -109,6 +115,23 @@ def open_source(path: Path, phase: Phase) -> Bundle:
         )
         raise BundleError(msg)
     return bundle
+
+
+def _check_fit(bundle: Bundle, lesson: Lesson) -> None:
+    """BundleError where the phase would not begin as the same function, or on another kind of bars."""
+    manifest, origin, plan = bundle.manifest, lesson.origin, lesson.plan.normaliser
+    normaliser = manifest.normaliser
+    facts = [
+        ("market", manifest.market, origin.market),
+        ("bar_minutes", manifest.bar_minutes, origin.bar_minutes),
+        ("needs_volume", manifest.needs_volume, origin.has_volume),
+        ("normaliser.clip", normaliser.clip if normaliser else plan.clip, plan.clip),
+        ("normaliser.epsilon", normaliser.epsilon if normaliser else plan.epsilon, plan.epsilon),
+    ]
+    wrong = [f"{name} is {theirs}, here {ours}" for name, theirs, ours in facts if theirs != ours]
+    if wrong:
+        msg = f"{bundle.path}: {'; '.join(wrong)}; begin from a bundle of such bars, or set the same normaliser"
+        raise BundleError(msg)
 
 
 def _model(lesson: Lesson, scale: Scale) -> BatchedPPO:

@@ -4,6 +4,7 @@ import platform
 from pathlib import Path
 
 import gymnasium
+import msgspec
 import numpy as np
 import sb3_contrib
 import stable_baselines3
@@ -34,6 +35,24 @@ class Origin(Struct, frozen=True, kw_only=True):
     label: Label
     note: str
     span: Span
+
+
+def taught_by(source: Manifest, origin: Origin) -> Origin:
+    """What a policy has learned from that begins from `source` and goes on with `origin`.
+
+    In-sample is judged by dates: the dates of both are in it, and the heavier of the two labels.
+    """
+    before = source.provenance
+    if before.training.sha256 == origin.span.sha256:
+        return origin
+    is_real = Label.IN_SAMPLE in {before.label, origin.label}
+    span = msgspec.structs.replace(
+        origin.span,
+        description=f"{origin.span.description}; before that {before.training.description}",
+        first_session=min(before.training.first_session, origin.span.first_session),
+        last_session=max(before.training.last_session, origin.span.last_session),
+    )
+    return msgspec.structs.replace(origin, span=span, label=Label.IN_SAMPLE if is_real else origin.label)
 
 
 def weights_now(learner: Learner, scale: Scale) -> Weights:

@@ -5,17 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trader.errors import InputError, TraderError
 from trader.policy.manifest import Evaluation, Span
 from trader.training import snapshot as snapshots
 from trader.training.beginning import Beginning, Lesson, begin, go_on
 from trader.training.board import Board
-from trader.training.bundling import Origin, keep_bundle, network_of
+from trader.training.bundling import keep_bundle, network_of
 from trader.training.ground import Ground
 from trader.training.judge import validate
 from trader.training.learner import Update
+from trader.training.lock import open_alone
 from trader.training.phases import (
     BOARD,
     BUNDLE,
@@ -47,7 +48,6 @@ class Course(Struct, frozen=True, kw_only=True, eq=False):
     """
 
     run: Path
-    origin: Origin
     held_out: Ground | None
     held_out_span: Span | None
     is_stopped: Callable[[], bool]
@@ -66,7 +66,8 @@ def train_phase(lesson: Lesson, course: Course, report: Callable[[Update], None]
     if record is not None and record.ground_sha256 != lesson.ground.tape.sha256:
         msg = f"{folder}: was trained on other bars ({record.ground_sha256[:16]}); give the same, or another run"
         raise InputError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
+    if record is not None:
+        lesson = structs.replace(lesson, source=None if record.source is None else Path(record.source))
     found = snapshots.snapshots_in(folder / SNAPSHOTS)
     snapshot = snapshots.read(found[-1]) if found else None
     beginning = begin(lesson) if snapshot is None else go_on(lesson, snapshot)
@@ -81,12 +82,13 @@ class _Training:
         self, lesson: Lesson, course: Course, folder: Path, beginning: Beginning, story: dict[str, Any]
     ) -> None:
         self._lesson, self._course, self._folder = lesson, course, folder
-        self._learner, self._scale, self._had_critic = beginning.learner, beginning.scale, beginning.had_critic
+        self._beginning, self._learner, self._scale = beginning, beginning.learner, beginning.scale
         self._watch = Watch(lesson.plan.watch)
         self._evaluations = [msgspec.convert(entry, Validation) for entry in story.get("evaluations", [])]
         self._kept_steps: int | None = story.get("kept_steps")
         self._watch.action, self._watch.one_sided_since = story.get("one_sided", [None, 0])
-        self._curve = (folder / CURVE).open("ab")
+        folder.mkdir(parents=True, exist_ok=True)
+        self._curve = open_alone(folder / CURVE)
         self._curve.truncate(story.get("curve_bytes", 0))
         self._board = Board(folder / BOARD, self._learner)
 
@@ -158,11 +160,12 @@ class _Training:
                 episodes=found.sessions,
             )
         phase = self._lesson.phase
-        keep_bundle(out, self._learner, self._scale, self._course.origin, phase, evaluation=evaluation)
+        keep_bundle(out, self._learner, self._scale, self._beginning.taught, phase, evaluation=evaluation)
 
     def _save(self) -> None:
         story = {
-            "had_critic": self._had_critic,
+            "had_critic": self._beginning.had_critic,
+            "taught": msgspec.to_builtins(self._beginning.taught),
             "evaluations": msgspec.to_builtins(self._evaluations),
             "kept_steps": self._kept_steps,
             "one_sided": [self._watch.action, self._watch.one_sided_since],
@@ -184,7 +187,7 @@ class _Training:
             is_finished=is_finished,
             steps=self._learner.model.num_timesteps,
             source=None if source is None else str(source),
-            had_critic=self._had_critic,
+            had_critic=self._beginning.had_critic,
             ground_sha256=self._lesson.ground.tape.sha256,
             kept_steps=self._kept_steps,
             evaluations=tuple(self._evaluations),

@@ -1,0 +1,26 @@
+"""One training at a time in a folder: two would write each other's curve."""
+
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from trader.errors import InputError
+
+
+def open_alone(path: Path) -> BinaryIO:
+    """Open `path` to append to it, for this process alone until it is closed; InputError if another has it.
+
+    The lock goes with the process, however that ends. Windows has no such lock, and none is held there.
+    """
+    file = path.open("ab")
+    if sys.platform == "win32":
+        return file
+    import fcntl  # noqa: PLC0415 -- not on every platform
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        msg = f"{path}: another training is at work here; wait for it, or stop it, then go on with --resume"
+        raise InputError(msg) from None
+    return file
