@@ -16,6 +16,7 @@ from trader.adapters.files.bars import open_bars
 from trader.adapters.files.resample import resample
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
+from trader.policy.bundle import EMBEDDED
 from trader.samples import sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -301,4 +302,4 @@ def test_backtest_with_the_embedded_model_imports_no_training_and_no_vendor_libr
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["run"]["model"] == "embedded"
+    assert json.loads(done.stdout)["run"]["model"] == json.loads((EMBEDDED / "manifest.json").read_bytes())["name"]
