@@ -94,6 +94,7 @@ class TrainFileOptions(Struct, frozen=True, kw_only=True):
     """Which configuration the account, its limits and its costs come from, and single keys over both."""
 
     profile: Annotated[str, typer.Option(help="paper or live: which file states the limits.")] = "paper"
+    trader_config: Annotated[Path | None, typer.Option(help="Your own YAML over the trader's shipped files.")] = None
     config_dir: Annotated[Path | None, typer.Option(help="Another folder with all shipped files.")] = None
     overrides: Annotated[
         list[str] | None, typer.Option("--set", help="A key of train.yaml or of the trader's files. Repeatable.")
@@ -101,7 +102,12 @@ class TrainFileOptions(Struct, frozen=True, kw_only=True):
 
     def files(self) -> FileOptions:
         """The trader's own."""
-        return FileOptions(profile=self.profile, config_dir=self.config_dir, overrides=self.overrides)
+        return FileOptions(
+            profile=self.profile,
+            config=self.trader_config,
+            config_dir=self.config_dir,
+            overrides=self.overrides,
+        )
 
 
 class ExportOptions(Struct, frozen=True, kw_only=True):
@@ -157,7 +163,7 @@ class EvaluateOptions(Struct, frozen=True, kw_only=True):
     episodes: Annotated[int | None, typer.Option(min=1, help="At most so many sessions, the first ones.")] = None
     seeds: Annotated[int, typer.Option(min=0, help="Random strategies beside it; the verdict needs 200.")] = 200
     walk_forward: Annotated[
-        str | None, typer.Option(help="Choose among the models on a window, test on the next: train=120,test=40.")
+        str | None, typer.Option(help="Sessions: train=120,test=40; also folds=N, anchored, steps=N to train.")
     ] = None
     out: Annotated[Path | None, typer.Option(help="Folder of the result; logs/evaluations/ID if not given.")] = None
 

@@ -28,7 +28,7 @@ EVEN = a_candidate("even", 1, 1, 9, 0, 0, 0, 0)
 
 def test_each_fold_picks_by_the_window_before_and_tests_all():
     """Train on 3 and 4, test on 6 and 7; train on 5 and 6, test on 8 and 9: the gap of one session is in neither."""
-    walked = walk([EARLY, LATE, EVEN], PLAN)
+    walked = walk([EARLY, LATE, EVEN], PLAN).record
 
     first, second = walked.folds
     assert (first.train_first, first.train_last, first.test_first, first.test_last) == (
@@ -47,7 +47,7 @@ def test_each_fold_picks_by_the_window_before_and_tests_all():
 
 def test_the_median_over_seeds_is_the_headline_and_the_spread_is_shown():
     """Not the picked one and never the best: medians 0 and 0, tests from -2 to 3."""
-    walked = walk([EARLY, LATE, EVEN], PLAN)
+    walked = walk([EARLY, LATE, EVEN], PLAN).record
 
     assert [(fold.median_r, fold.low_r, fold.high_r) for fold in walked.folds] == [(0.0, -1.0, 2.0), (0.0, -2.0, 3.0)]
     assert (walked.median_r, walked.low_r, walked.high_r, walked.purge_sessions) == (0.0, -2.0, 3.0, 1)
@@ -57,7 +57,7 @@ def test_the_median_over_seeds_is_the_headline_and_the_spread_is_shown():
 
 def test_one_model_is_walked_forward_without_a_choice():
     """Its windows, and no word of a pick."""
-    walked = walk([LATE], PLAN)
+    walked = walk([LATE], PLAN).record
 
     assert [fold.median_r for fold in walked.folds] == [2.0, 3.0]
     assert "picked" not in walked.sentence
@@ -73,17 +73,19 @@ def test_folds_that_do_not_fit_are_refused_with_what_is_needed():
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [
-        ("train=120,test=40", (120, 40, None, False)),
-        ("test=5, train=10, folds=3", (10, 5, 3, False)),
-        ("train=10,test=5,anchored", (10, 5, None, True)),
+        ("train=120,test=40", (120, 40, None, False, None)),
+        ("test=5, train=10, folds=3", (10, 5, 3, False, None)),
+        ("train=10,test=5,anchored", (10, 5, None, True, None)),
+        ("train=10,test=5,steps=50000", (10, 5, None, False, 50_000)),
     ],
 )
 def test_a_plan_is_read_from_the_command_line(text, numbers):
     """In any order; the gap is that of the bars."""
     plan = parse_plan(text, 1)
 
-    assert (plan.train_sessions, plan.test_sessions, plan.folds, plan.is_anchored) == numbers
-    assert plan.gap.sessions > 5
+    dates = plan.dates
+    assert (dates.train_sessions, dates.test_sessions, dates.folds, dates.is_anchored, plan.steps) == numbers
+    assert dates.gap.sessions > 5
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def test_a_walk_forward_runs_all_models_and_counts_them_as_trials(tmp_path):
 def test_folds_that_do_not_fit_are_refused_before_anything_runs(tmp_path):
     """Nothing is traded, no trial is counted."""
     with pytest.raises(UsageError, match=r"need .* sessions, here are 8"):
-        asyncio.run(evaluate(asked(tmp_path, sessions=8, folds=parse_plan("train=30,test=10", 15)), quiet))
+        asyncio.run(evaluate(asked(tmp_path, sessions=8, folds=parse_plan("train=30,test=10", 15).dates), quiet))
     assert list(tmp_path.iterdir()) == []
 
 

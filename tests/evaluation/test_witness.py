@@ -60,6 +60,34 @@ def test_a_trade_is_kept_with_its_cause_its_levels_and_its_excursions():
     assert trade.risk_cents == 30 * 500
 
 
+def test_a_target_on_the_next_bar_is_as_far_as_the_trade_went_for_us():
+    """Ninety ticks, though the bar went further: what came after the exit is nobody's."""
+    drive_ = WatchedDrive().warm()
+    drive_.enter()
+    drive_.bar(high=150)
+
+    (trade,) = drive_.end().trades
+
+    assert (trade.reason, trade.exit_ticks) == (ExitReason.TARGET, trade.target_ticks)
+    assert (trade.mfe_ticks, trade.mae_ticks) == (90, 11)
+
+
+def test_a_trail_that_the_review_blocks_was_not_taken():
+    """Near the account's threshold ENABLE_TRAIL is vetoed: valid, and not carried out."""
+    drive_ = WatchedDrive("account.trailing_limit_usd=1000", "risk.dd_buffer_threshold=0.99").warm()
+    drive_.enter()
+    drive_.climb(3)
+    drive_.bar(Action.MOVE_TO_BE)
+    drive_.climb(5)
+    drive_.bar(low=drive_.level - 40, close=drive_.level - 30)
+    drive_.bar(Action.ENABLE_TRAIL, if_valid=True)
+
+    witness = drive_.end()
+
+    assert witness.managing.taken == [1, 0, 0]
+    assert witness.managing.valid[1] > 0
+
+
 def test_a_vetoed_entry_is_one_row_as_long_as_the_same_rules_block_the_same_side():
     """Two BUYs in a row and a SELL after them, in a session whose one allowed trade is over."""
     drive_ = WatchedDrive("risk.max_trades_per_session=1").warm()
@@ -114,6 +142,9 @@ def test_management_that_advice_changes_is_counted_for_its_position():
     (trade,) = drive_.end().trades
 
     assert trade.changed_management == 1
+    exchanges = drive_.witness.exchanges
+    assert {one.is_flat for one in exchanges if one.advice.action is Action.MOVE_TO_BE} == {False}
+    assert {one.is_flat for one in exchanges if one.advice.action is Action.BUY} == {True}
 
 
 def test_the_rates_of_managing_actions_count_the_bars_at_which_they_were_valid():
@@ -127,7 +158,9 @@ def test_the_rates_of_managing_actions_count_the_bars_at_which_they_were_valid()
         masks.append(drive_.strategy.mask)
 
     managing = drive_.end().managing
+    (trade,) = drive_.witness.trades
 
+    assert trade.changed_management == 0
     assert managing.taken == [1, 1, 1]
     assert managing.valid == [sum(mask >> action & 1 for mask in masks) for action in (even, trail, fixed)]
     assert managing.rates() == tuple(1 / valid for valid in managing.valid)

@@ -29,7 +29,7 @@ from trader.evaluation.chart import chart_of
 from trader.evaluation.claims import require_unseen, split_of
 from trader.evaluation.runs import Market
 from trader.evaluation.summary import render, summary_json
-from trader.evaluation.walk_forward import parse_plan
+from trader.evaluation.walk_forward import Walked, WalkPlan, parse_plan
 from trader.evaluation.whole import evaluate
 from trader.options import BarOptions, EvaluateOptions, FileOptions, ShortOptions
 from trader.policy.bundle import Bundle
@@ -41,17 +41,14 @@ FLAGS = {"date_from": "--from", "date_to": "--to", "overrides": "--set"}
 
 def run(wanted: EvaluateOptions, bars: BarOptions, files: FileOptions, *, as_json: bool) -> None:
     """Evaluate and write the record; an error leaves nothing behind and overwrites nothing."""
-    if len(wanted.model) > 1 and wanted.walk_forward is None:
-        msg = (
-            "several models need --walk-forward, such as train=120,test=40: the best of them on the same dates proves "
-            "nothing; or give one --model"
-        )
-        raise UsageError(msg)
-    settings, *rivals = (settings_for(wanted, model, files) for model in wanted.model)
+    is_trained = "steps=" in (wanted.walk_forward or "")
+    _check(wanted, is_trained=is_trained)
+    own, of_plan = _split_overrides(files) if is_trained else (files, [])
+    settings, *rivals = (settings_for(wanted, model, own) for model in wanted.model)
     market = instrument(settings.market)
     calendar = Calendar.load()
     source = open_source(bars, market, calendar)
-    folds = None if wanted.walk_forward is None else parse_plan(wanted.walk_forward, source.facts.bar_minutes)
+    walk = None if wanted.walk_forward is None else parse_plan(wanted.walk_forward, source.facts.bar_minutes)
     columns = first_sessions(concatenate(list(source.columns())), calendar, wanted.episodes)
     facts = facts_for_log(source, bars)
     evaluated = sample_of(columns, facts, settings, calendar)
@@ -67,12 +64,48 @@ def run(wanted: EvaluateOptions, bars: BarOptions, files: FileOptions, *, as_jso
         command=command_line(wanted, bars, files),
         made_utc=utc_text(time.time_ns() // SECOND_NS * SECOND_NS),
         rivals=tuple(rivals),
-        folds=folds,
+        folds=None if walk is None or is_trained else walk.dates,
     )
+    if walk is not None and walk.steps is not None:
+        asked = msgspec.structs.replace(asked, trained=_train(asked, walk, of_plan))
     record = asyncio.run(evaluate(asked, shown))
     folder = wanted.out or Path(settings.journal.dir) / "evaluations" / record.facts.evaluation_id
     write(folder, record, chart_of(columns, calendar))
     sys.stdout.write(summary_json(record, folder) if as_json else render(record, folder))
+
+
+def _check(wanted: EvaluateOptions, *, is_trained: bool) -> None:
+    """UsageError where number of models and walk-forward contradict each other."""
+    if len(wanted.model) > 1 and wanted.walk_forward is None:
+        msg = (
+            "several models need --walk-forward, such as train=120,test=40: the best of them on the same dates proves "
+            "nothing; or give one --model"
+        )
+        raise UsageError(msg)
+    if len(wanted.model) > 1 and is_trained:
+        msg = "--walk-forward with steps trains its own models: give one --model, which the rest of the page is about"
+        raise UsageError(msg)
+
+
+def _split_overrides(files: FileOptions) -> tuple[FileOptions, list[str]]:
+    """The trader's own --set, and those of train.yaml."""
+    from trader.training.plan import is_plan_key  # noqa: PLC0415 -- for training only
+
+    given = files.overrides or []
+    of_plan = [text for text in given if is_plan_key(text.strip())]
+    return msgspec.structs.replace(files, overrides=[text for text in given if text not in of_plan]), of_plan
+
+
+def _train(asked: Asked, walk: WalkPlan, of_plan: list[str]) -> Walked:
+    """Train in each fold and test on its next window; UsageError where the extra `rl` is missing."""
+    try:
+        from trader.commands import evaluate_folds  # noqa: PLC0415 -- torch, only where something is trained
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] == "trader":
+            raise
+        msg = f"--walk-forward with steps needs {error.name}, which is not installed: pip install 'nq-trader[rl]'"
+        raise UsageError(msg) from error
+    return evaluate_folds.train_and_test(asked, walk, of_plan, shown)
 
 
 def settings_for(wanted: EvaluateOptions, model: str, files: FileOptions) -> Settings:

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from trader.analysis.evaluation import Facts
-from trader.analysis.evaluation_parts import SharpeEvidence, WalkForward
+from trader.analysis.evaluation_parts import SharpeEvidence
 from trader.analysis.sharpe import moments, sharpe_evidence
 from trader.analysis.trials import Occasion, Scope, Trial, overlapping_trials, record_trial
 from trader.evaluation.asked import Asked
 from trader.evaluation.figures import Floats, Measured
-from trader.evaluation.walk_forward import Candidate
+from trader.evaluation.walk_forward import Walked
 
 
 def evidence_of(asked: Asked, facts: Facts, subject: str, measured: Measured) -> SharpeEvidence:
@@ -25,13 +25,12 @@ def evidence_of(asked: Asked, facts: Facts, subject: str, measured: Measured) ->
     )
 
 
-def record_folds(asked: Asked, facts: Facts, walked: WalkForward, candidates: tuple[Candidate, ...]) -> None:
-    """Add each model's test in each fold to the trials of the fold's dates."""
-    for fold in walked.folds:
+def record_folds(asked: Asked, facts: Facts, walked: Walked) -> None:
+    """Add each test of each fold to the trials of the fold's dates."""
+    for fold, candidates in zip(walked.record.folds, walked.tested, strict=True):
         scope = _scope(facts, fold.test_first, fold.test_last)
         for one in candidates:
-            dates = one.sessions[one.sessions.index(fold.test_first) : one.sessions.index(fold.test_last) + 1]
-            trial = _trial(asked, Occasion.WALK_FORWARD, one.subject, facts, one.cut(dates)[1])
+            trial = _trial(asked, Occasion.WALK_FORWARD, one.subject, facts, one.test_usd)
             record_trial(Path(asked.settings.state.dir), scope, trial)
 
 

@@ -1,7 +1,8 @@
-"""Walk-forward among models that are given: choose on a window, test on the next, and show all of them, never the best.
+"""Walk-forward: choose on a window, test on the next, and show all candidates, never the best alone.
 
-Every model trades all dates once, through the engine; a window's result is cut from its sessions. Account and drawdown
-so run on from window to window, as they would for somebody who trades on.
+Candidates are models that are given: each trades all dates once, through the engine, and a window's result is cut from
+its sessions, so that account and drawdown run on from window to window, as they would for somebody who trades on. Or
+they are trained in each fold (`trader.commands.evaluate_folds`), on the window before.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,35 @@ from trader.analysis.splits import FoldPlan, gap_for, walk_forward
 from trader.errors import UsageError
 
 Floats = NDArray[np.float64]
-KEYS = ("train", "test", "folds")
+KEYS = ("train", "test", "folds", "steps")
+
+
+class WalkPlan(Struct, frozen=True, kw_only=True):
+    """How the dates are cut, and how many steps of each phase are trained in a fold; None where models are given."""
+
+    dates: FoldPlan
+    steps: int | None
+
+
+class Tested(Struct, frozen=True, kw_only=True, eq=False):
+    """A candidate in one fold: mean daily R where it was chosen, R and dollars of each session of the test.
+
+    `subject` is a model's SHA-256, or a strategy's name with the beginning of its source's.
+    """
+
+    name: str
+    subject: str
+    seed: int | None
+    train_mean_r: float
+    test_r: Floats
+    test_usd: Floats
+
+
+class Walked(Struct, frozen=True, kw_only=True, eq=False):
+    """A walk-forward, and what was tested in each of its folds."""
+
+    record: WalkForward
+    tested: tuple[tuple[Tested, ...], ...]
 
 
 class Candidate(Struct, frozen=True, kw_only=True, eq=False):
@@ -37,8 +66,9 @@ class Candidate(Struct, frozen=True, kw_only=True, eq=False):
         return self.daily_r[part], self.daily_usd[part]
 
 
-def parse_plan(text: str, bar_minutes: int) -> FoldPlan:
-    """A plan such as `train=120,test=40`, `...,folds=3`, `...,anchored`; UsageError says what it may be."""
+def parse_plan(text: str, bar_minutes: int) -> WalkPlan:
+    """A plan such as `train=120,test=40`, with `folds=3`, `anchored` or `steps=50000`; UsageError says what it may
+    be."""
     numbers: dict[str, int] = {}
     is_anchored = False
     for word in text.split(","):
@@ -51,52 +81,62 @@ def parse_plan(text: str, bar_minutes: int) -> FoldPlan:
             raise _unreadable(text)
     if not {"train", "test"} <= numbers.keys():
         raise _unreadable(text)
-    return FoldPlan(
+    dates = FoldPlan(
         train_sessions=numbers["train"],
         test_sessions=numbers["test"],
         folds=numbers.get("folds"),
         is_anchored=is_anchored,
         gap=gap_for(bar_minutes),
     )
+    return WalkPlan(dates=dates, steps=numbers.get("steps"))
 
 
-def walk(candidates: Sequence[Candidate], plan: FoldPlan) -> WalkForward:
+def walk(candidates: Sequence[Candidate], plan: FoldPlan) -> Walked:
     """The folds of `plan` over the candidates' sessions; UsageError where they do not fit."""
-    folds = tuple(
-        fold_of(number, dates, candidates) for number, dates in enumerate(walk_forward(candidates[0].sessions, plan), 1)
+    folds = walk_forward(candidates[0].sessions, plan)
+    return walked(folds, tuple(tuple(_tested(one, dates) for one in candidates) for dates in folds), plan, mode="pick")
+
+
+def walked(folds: Sequence[Dates], tested: tuple[tuple[Tested, ...], ...], plan: FoldPlan, *, mode: str) -> Walked:
+    """What was tested in each of `folds`, and what it comes to."""
+    made = tuple(
+        fold_of(number, dates, candidates)
+        for number, (dates, candidates) in enumerate(zip(folds, tested, strict=True), 1)
     )
-    return summed(folds, plan, mode="pick")
+    return Walked(record=summed(made, plan, mode=mode), tested=tested)
 
 
-def fold_of(number: int, dates: Dates, candidates: Sequence[Candidate]) -> Fold:
+def _tested(one: Candidate, dates: Dates) -> Tested:
+    r, usd = one.cut(dates.test)
+    train_r = float(one.cut(dates.train)[0].mean())
+    return Tested(name=one.name, subject=one.subject, seed=one.seed, train_mean_r=train_r, test_r=r, test_usd=usd)
+
+
+def fold_of(number: int, dates: Dates, candidates: Sequence[Tested]) -> Fold:
     """One fold: the candidate with the best mean daily R in training is picked, the first of equals."""
-    trained = [float(one.cut(dates.train)[0].mean()) for one in candidates]
-    picked = int(np.argmax(trained))
-    seeds = []
-    for place, one in enumerate(candidates):
-        r, usd = one.cut(dates.test)
-        seeds.append(
-            FoldSeed(
-                candidate=one.name,
-                bundle=one.subject,
-                seed=one.seed,
-                train_mean_r=trained[place],
-                test_mean_r=float(r.mean()),
-                test_total_usd=round(float(usd.sum()), 2),
-                is_picked=place == picked,
-            )
-        )
-    tested = [seed.test_mean_r for seed in seeds if seed.test_mean_r is not None]
+    picked = int(np.argmax([one.train_mean_r for one in candidates]))
+    means = [float(one.test_r.mean()) for one in candidates]
     return Fold(
         number=number,
         train_first=dates.train[0],
         train_last=dates.train[-1],
         test_first=dates.test[0],
         test_last=dates.test[-1],
-        seeds=tuple(seeds),
-        median_r=median(tested),
-        low_r=min(tested),
-        high_r=max(tested),
+        seeds=tuple(
+            FoldSeed(
+                candidate=one.name,
+                bundle=one.subject,
+                seed=one.seed,
+                train_mean_r=one.train_mean_r,
+                test_mean_r=means[place],
+                test_total_usd=round(float(one.test_usd.sum()), 2),
+                is_picked=place == picked,
+            )
+            for place, one in enumerate(candidates)
+        ),
+        median_r=median(means),
+        low_r=min(means),
+        high_r=max(means),
     )
 
 
@@ -131,6 +171,6 @@ def summed(folds: tuple[Fold, ...], plan: FoldPlan, *, mode: str) -> WalkForward
 
 def _unreadable(text: str) -> UsageError:
     return UsageError(
-        f"--walk-forward {text!r} cannot be read; give sessions such as train=120,test=40, and folds=N or anchored "
-        "if wanted"
+        f"--walk-forward {text!r} cannot be read; give sessions such as train=120,test=40, with folds=N, "
+        "anchored, or steps=N to train in each fold"
     )

@@ -77,9 +77,9 @@ def record_of(asked: Asked, gathered: Gathered) -> Evaluation:
     market = instrument(asked.settings.market)
     facts = facts_of_evaluation(asked, made)
     stressed = beside.get(RunName.DOUBLE_COSTS)
-    walked = None if asked.folds is None else walk(gathered.candidates, asked.folds)
+    walked = asked.trained if asked.folds is None else walk(gathered.candidates, asked.folds)
     if walked is not None:
-        record_folds(asked, facts, walked, gathered.candidates)
+        record_folds(asked, facts, walked)
     return Evaluation(
         version=EVALUATION_VERSION,
         facts=facts,
@@ -97,7 +97,7 @@ def record_of(asked: Asked, gathered: Gathered) -> Evaluation:
         ambiguous=ambiguous_of(headline),
         sharpe=evidence_of(asked, facts, subject_of_run(made), headline.measured),
         placebo=advice_worth(_advised(headline.measured, beside), BOOTSTRAP_SEED),
-        walk_forward=walked,
+        walk_forward=None if walked is None else walked.record,
     )
 
 
