@@ -42,9 +42,9 @@ def test_segments_begin_and_end_by_new_yorks_clock(first: str, last: str, segmen
 
 def test_slices_hold_every_trade_once_in_the_order_asked_for():
     """Sums by hand; a key that was not foreseen comes last."""
-    pnl, r = np.array([100, -50, 0, 25]), np.array([1.0, -0.5, 0.0, 0.25])
+    pnl, r = np.array([100, -50, 0, 1]), np.array([1.0, -0.5, 0.0, 0.25])
     assert sliced(["b", "a", "x", "b"], pnl, r, ["a", "b", "c"]) == (
         Slice(key="a", trades=1, wins=0, pnl_usd=-0.5, net_r=-0.5),
-        Slice(key="b", trades=2, wins=2, pnl_usd=1.25, net_r=1.25),
+        Slice(key="b", trades=2, wins=2, pnl_usd=1.01, net_r=1.25),
         Slice(key="x", trades=1, wins=0, pnl_usd=0.0, net_r=0.0),
     )

@@ -78,6 +78,13 @@ def test_fewer_folds_are_the_last_ones():
     assert walk_forward(DATES, replace(plan, folds=2)) == walk_forward(DATES, plan)[2:]
 
 
+def test_a_single_fold_that_fits_exactly_is_made():
+    """249 + 11 + 40 are all 300 sessions."""
+    plan = FoldPlan(train_sessions=249, test_sessions=40, folds=None, is_anchored=False, gap=GAP)
+    (fold,) = walk_forward(DATES, plan)
+    assert (len(fold.train), len(fold.test)) == (249, 40)
+
+
 @pytest.mark.parametrize(("train", "folds", "needed"), [(120, 5, 331), (290, None, 341), (120, 0, 171)])
 def test_folds_that_do_not_fit_are_refused_with_what_they_need(train: int, folds: int | None, needed: int):
     """120 + 11 + 5 x 40; 290 + 11 + 40; and no folds at all is none that fits."""
@@ -92,6 +99,7 @@ def test_folds_that_do_not_fit_are_refused_with_what_they_need(train: int, folds
         pytest.param(evaluated("2019-06-26", "2019-07-05"), Relation.IN_SAMPLE, id="inside"),
         pytest.param(evaluated("2019-01-02", "2021-12-31"), Relation.IN_SAMPLE, id="the same dates, another file"),
         pytest.param(evaluated("2021-12-31", "2022-12-30"), Relation.OVERLAPS, id="one day in common"),
+        pytest.param(evaluated("2018-01-02", "2019-01-02"), Relation.OVERLAPS, id="one day in common, the first"),
         pytest.param(evaluated("2018-01-02", "2023-12-29"), Relation.OVERLAPS, id="around"),
         pytest.param(evaluated("2022-01-03", "2022-12-30"), Relation.NEWER, id="newer"),
         pytest.param(evaluated("2015-10-01", "2018-12-31"), Relation.OLDER, id="older"),
@@ -155,6 +163,18 @@ def test_another_index_on_shared_dates_is_weak_evidence():
     """Indices move together; on other dates nothing is said."""
     assert "weak evidence" in split_facts(PAST, evaluated("2021-01-04", "2022-06-30", market="ES"), CALENDAR).sentence
     assert "weak" not in split_facts(PAST, evaluated("2022-01-03", "2022-06-30", market="ES"), CALENDAR).sentence
+
+
+def test_another_index_that_shares_one_day_is_weak_evidence_too():
+    """The last day of training, or the first."""
+    for first, last in (("2021-12-31", "2022-06-30"), ("2018-01-02", "2019-01-02")):
+        assert "weak evidence" in split_facts(PAST, evaluated(first, last, market="ES"), CALENDAR).sentence
+
+
+def test_synthetic_bars_are_called_other_bars_and_not_another_market():
+    """Of the same symbol, on the same dates."""
+    found = split_facts(PAST, evaluated("2019-06-26", "2019-07-05", is_synthetic=True), CALENDAR)
+    assert "other bars altogether, synthetic NQ of 2019-06-26 to 2019-07-05" in found.sentence
 
 
 def test_without_training_nothing_was_seen():

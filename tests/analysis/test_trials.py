@@ -88,15 +88,17 @@ def test_the_micro_contract_is_the_same_instrument(tmp_path: Path):
 
 
 def test_trials_on_overlapping_dates_are_counted_apart(tmp_path: Path):
-    """Half a year inside, one day in common, and one that only touches nothing."""
+    """Half a year inside, one day in common at either end; the years before and after, ES and synthetic bars do not."""
     record_trial(tmp_path, replace(YEAR, first_session="2022-06-01"), a_trial("b1"))
     record_trial(tmp_path, replace(YEAR, first_session="2021-01-04", last_session="2022-01-03"), a_trial("b2"))
+    record_trial(tmp_path, replace(YEAR, first_session="2022-12-30", last_session="2023-12-29"), a_trial("b7"))
     record_trial(tmp_path, replace(YEAR, first_session="2021-01-04", last_session="2021-12-31"), a_trial("b3"))
+    record_trial(tmp_path, replace(YEAR, first_session="2023-01-03", last_session="2023-12-29"), a_trial("b8"))
     record_trial(tmp_path, replace(YEAR, market="ES", last_session="2022-12-29"), a_trial("b4"))
     record_trial(tmp_path, replace(YEAR, is_synthetic=True, last_session="2022-12-29"), a_trial("b5"))
     record_trial(tmp_path, YEAR, a_trial("b6"))
     (tmp_path / "trials-NQ-notes.jsonl").write_text("no trials file")
-    assert overlapping_trials(tmp_path, YEAR) == 2
+    assert overlapping_trials(tmp_path, YEAR) == 3
 
 
 def test_evaluations_at_the_same_time_lose_no_line(tmp_path: Path):
