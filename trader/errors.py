@@ -7,6 +7,9 @@ TraderError                      exit code of a command that ends on it
 ├── ConfigurationError           78  a setting is unknown, out of range or contradictory
 ├── BundleError                  78  a model bundle is damaged, foreign or does not fit
 ├── LogDamagedError              1   a decision log does not prove itself
+├── TrainingStoppedError         1   a training that cannot become anything; the message is the diagnosis
+│   ├── TrainingInterruptedError 130 somebody stopped a training; everything is saved
+│   └── SeedsFailedError             seeds that were trained side by side; the code of the first that failed
 └── InvariantError               1   this program contradicts itself; never caught and continued
     └── StrategyError            1   a strategy proposed what the mask forbids, or nothing that is a proposal
 
@@ -50,6 +53,24 @@ class BundleError(TraderError):
 
 class LogDamagedError(TraderError):
     """A decision log was changed, cut or reordered."""
+
+
+class TrainingStoppedError(TraderError):
+    """A training that cannot become anything; the message is the diagnosis."""
+
+
+class TrainingInterruptedError(TrainingStoppedError):
+    """Somebody stopped a training, and everything is saved; the code is a shell's for SIGINT."""
+
+    exit_code = 130
+
+
+class SeedsFailedError(TrainingStoppedError):
+    """Some seeds that were trained side by side did not end well; the code is that of the first."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class InvariantError(TraderError):

@@ -11,11 +11,11 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from training_builders import CALENDAR, NQ, a_ground, some_bars
 
 from trader.domain.sessions import Calendar
-from trader.errors import InputError
+from trader.errors import InputError, TrainingInterruptedError
 from trader.observation import schema_hash
 from trader.policy.bundle import Bundle, load_bundle, weights_of
 from trader.policy.manifest import Label
-from trader.training.curriculum import InterruptedTrainingError, train_phase
+from trader.training.curriculum import train_phase
 from trader.training.ground import prepare_ground
 from trader.training.judge import validate
 from trader.training.phases import BOARD, BUNDLE, CURVE, LATEST, SNAPSHOTS, Phase, folder_of, newest_bundle
@@ -72,7 +72,7 @@ def test_phase_that_was_stopped_goes_on_to_the_same_weights_and_curve(tmp_path):
     train_phase(a_lesson(), courses["whole"], ignore)
     seen = []
     stopping = msgspec.structs.replace(courses["cut"], is_stopped=lambda: len(seen) == 3)
-    with pytest.raises(InterruptedTrainingError, match=r"384 of 1,024 steps of phase-1, seed 1.*trader train --resume"):
+    with pytest.raises(TrainingInterruptedError, match=r"384 of 1,024 steps of phase-1, seed 1.*trader train --resume"):
         train_phase(a_lesson(), stopping, seen.append)
     train_phase(a_lesson(), courses["cut"], seen.append)
     assert [update.number for update in seen] == list(range(1, 9))
@@ -97,7 +97,7 @@ def test_phase_that_was_begun_on_other_bars_is_refused(tmp_path):
     """A curve has one market."""
     seen = []
     course = a_course(tmp_path, is_stopped=lambda: bool(seen))
-    with pytest.raises(InterruptedTrainingError):
+    with pytest.raises(TrainingInterruptedError):
         train_phase(a_lesson(), course, seen.append)
     other = msgspec.structs.replace(a_lesson(), ground=held_out())
     with pytest.raises(InputError, match="was trained on other bars"):
@@ -107,7 +107,7 @@ def test_phase_that_was_begun_on_other_bars_is_refused(tmp_path):
 def test_phase_with_a_cut_off_snapshot_is_refused_and_overwrites_nothing(tmp_path):
     """The error names the one before; once the damaged file is removed, training goes on from there."""
     seen = []
-    with pytest.raises(InterruptedTrainingError):
+    with pytest.raises(TrainingInterruptedError):
         train_phase(a_lesson(), a_course(tmp_path, is_stopped=lambda: len(seen) == 3), seen.append)
     folder = folder_of(tmp_path, Phase.ENTRIES, 1)
     before, last = sorted((folder / SNAPSHOTS).iterdir())
@@ -130,7 +130,7 @@ def test_phase_writes_what_the_engine_made_of_it_on_the_board(tmp_path):
 
     seen = []
     course = a_course(tmp_path, held_out=held_out(), engine=engine, is_stopped=lambda: len(seen) == 3)
-    with pytest.raises(InterruptedTrainingError):
+    with pytest.raises(TrainingInterruptedError):
         train_phase(a_lesson(), course, seen.append)
     train_phase(a_lesson(), msgspec.structs.replace(course, is_stopped=lambda: False), ignore)
     folder = folder_of(tmp_path, Phase.ENTRIES, 1)

@@ -18,8 +18,8 @@ from trader.commands import export as export_command
 from trader.commands import train as command
 from trader.commands.train_engine import fusion_figures
 from trader.commands.train_run import read_run
-from trader.commands.train_side_by_side import SeedsFailedError, SideBySide
-from trader.errors import BundleError, ConfigurationError, InputError, UsageError
+from trader.commands.train_side_by_side import SideBySide
+from trader.errors import BundleError, ConfigurationError, InputError, SeedsFailedError, UsageError
 from trader.observation import schema_hash
 from trader.options import BarOptions, ExportOptions, FileOptions, TrainOptions
 from trader.policy.untrained import random_bundle
@@ -155,7 +155,6 @@ def test_train_phase_two_takes_the_newest_bundle_of_phase_one_or_the_named_one(t
         ({"phase": "1", "from_bundle": Path("x")}, UsageError, "phase 1 begins from nothing"),
         ({"phase": "2"}, InputError, r"no finished bundle of phase-1.*--phase 1"),
         ({"phase": "2", "from_bundle": Path("absent")}, BundleError, r"absent.*cannot be read"),
-        ({"resume": "absent"}, InputError, r"run\.json: is no run of `trader train`"),
     ],
 )
 def test_train_that_cannot_begin_says_why_and_trains_nothing(tmp_path, changes, error, said):
@@ -223,3 +222,53 @@ def test_run_file_reads_back_as_it_was(tmp_path):
     assert kept.phases == (1,)
     again = msgspec.json.decode((run / "run.json").read_bytes())
     assert again["plan"]["ppo"]["envs"] == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "bars", "files"),
+    [
+        ({"quick": True}, {}, {}),
+        ({"validate_from": "2019-12-02"}, {}, {}),
+        ({}, {"bars": "sample"}, {}),
+        ({}, {"date_to": "2019-12-02"}, {}),
+        ({}, {}, {"overrides": ["ppo.epochs=3"]}),
+        ({}, {}, {"profile": "live"}),
+    ],
+)
+def test_train_that_goes_on_takes_no_other_options(tmp_path, options, bars, files):
+    """They would not be heeded: a run keeps its own."""
+    with pytest.raises(UsageError, match=r"--resume takes --seed and --json only"):
+        command.run(
+            TrainOptions(resume=str(tmp_path), **options),
+            BarOptions(**({"bars": ""} | bars)),
+            FileOptions(**files),
+            as_json=False,
+        )
+
+
+def test_train_that_goes_on_with_what_is_no_run_is_refused(tmp_path):
+    """A folder that was mistyped."""
+    with pytest.raises(InputError, match=r"absent.*run\.json: is no run of `trader train`.*such as runs/run-001"):
+        command.run(TrainOptions(resume=str(tmp_path / "absent")), BarOptions(bars=""), FileOptions(), as_json=False)
+
+
+def test_train_that_goes_on_under_other_settings_is_refused(tmp_path, monkeypatch):
+    """Another account is another market to learn in, even where nobody meant it."""
+    run = train(tmp_path, phase="1")
+    monkeypatch.setenv("TRADER_ACCOUNT__TRAILING_LIMIT_USD", "1200")
+    with pytest.raises(ConfigurationError, match="differs from that of this run: a file or a TRADER_ variable"):
+        command.run(TrainOptions(resume=str(run), seed=[2]), BarOptions(bars=""), FileOptions(), as_json=False)
+    assert not (run / "phase-1-seed-2").exists()
+
+
+def test_train_learns_under_the_account_of_its_own_configuration(tmp_path):
+    """The user's own file decides limits and costs; the run says so."""
+    own = tmp_path / "own.yaml"
+    own.write_text("account:\n  trailing_limit_usd: 900\n")
+    wanted = TrainOptions(phase="1", quick=True, seed=[1], name="run")
+    files = FileOptions(config=own, overrides=list(settings(tmp_path / "own")))
+    command.run(wanted, BARS, files, as_json=False)
+    default = train(tmp_path / "default", phase="1")
+    curves = [(run / "phase-1-seed-1" / "curve.jsonl").read_bytes() for run in (tmp_path / "own" / "run", default)]
+    assert curves[0] != curves[1]
+    assert read_run(tmp_path / "own" / "run").settings().account.trailing_limit_usd == 900

@@ -5,8 +5,9 @@ import pytest
 import torch
 from lesson_builders import a_learner, a_plan, learn
 
+from trader.errors import TrainingStoppedError
 from trader.training.learner import Learner, Update
-from trader.training.watch import TrainingStoppedError, Watch
+from trader.training.watch import Watch
 
 PLAN = a_plan("watch.collapse_share=0.9", "watch.collapse_updates=3").watch
 

@@ -15,7 +15,7 @@ try:
     import torch.utils.tensorboard  # noqa: F401 - what is missing is said before anything is read
 
     from trader.commands.train_lessons import train_seeds
-    from trader.commands.train_run import forget_if_empty, new_run, read_run, write_run
+    from trader.commands.train_run import check_resumed, forget_if_empty, new_run, read_run, write_run
     from trader.commands.train_side_by_side import train_side_by_side
     from trader.training.choice import choose, finished, kept
     from trader.training.phases import BUNDLE, Phase, folder_of, is_finished
@@ -35,6 +35,7 @@ def run(options: TrainOptions, bars: BarOptions, files: FileOptions, *, as_json:
         folder, made = new_run(options, bars, files)
         write_run(folder, made)
     else:
+        check_resumed(options, bars, files)
         folder = Path(options.resume)
         made = read_run(folder)
     plan = made.checked_plan()

@@ -6,7 +6,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from trader.app import BarsFacts
-from trader.commands.common import settings_from
 from trader.commands.train_bars import LearnBars, between, learn_bars
 from trader.commands.train_engine import fusion_figures
 from trader.commands.train_progress import Display, Speedometer
@@ -44,7 +43,7 @@ def train_seeds(folder: Path, run: Run, seeds: list[int], is_stopped: Stop) -> I
     """Train every phase of each of `seeds` in this process; what is finished is passed by."""
     if not seeds:
         return
-    plan, settings = run.checked_plan(), settings_from(run.files)
+    plan, settings = run.checked_plan(), run.settings()
     market, calendar = instrument(settings.market), Calendar.load()
     bars = learn_bars(run.bars, market, calendar)
     ground = prepare_ground(settings, bars.columns, calendar, market)

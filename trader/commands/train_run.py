@@ -6,8 +6,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from trader.errors import InputError, UsageError
+from trader.commands.common import settings_from
+from trader.errors import ConfigurationError, InputError, UsageError
 from trader.options import BarOptions, FileOptions, TrainOptions
+from trader.settings import Settings, decision_hash
 from trader.training.phases import Phase, write_json
 from trader.training.plan import Plan, is_plan_key, load_plan, plan_of
 
@@ -21,6 +23,18 @@ class Run(Struct, frozen=True, kw_only=True):
     options: TrainOptions
     bars: BarOptions
     files: FileOptions
+    settings_hash: str
+
+    def settings(self) -> Settings:
+        """The trader's configuration; ConfigurationError where it is another than the run was begun under."""
+        settings = settings_from(self.files)
+        if decision_hash(settings) != self.settings_hash:
+            msg = (
+                "the trader's configuration differs from that of this run: a file or a TRADER_ variable of the "
+                "environment has changed since; put it back, or train another run"
+            )
+            raise ConfigurationError(msg)
+        return settings
 
     def checked_plan(self) -> Plan:
         """The plan; ConfigurationError where this version takes other keys."""
@@ -33,7 +47,10 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 def new_run(options: TrainOptions, bars: BarOptions, files: FileOptions) -> tuple[Path, Run]:
-    """A run as the options say, and its folder, which is not made yet; UsageError where they contradict each other."""
+    """A run as the options say, and its folder, which is not made yet.
+
+    UsageError where they contradict each other, ConfigurationError where a key or value is wrong.
+    """
     if not bars.bars:
         msg = "name the bars to learn from: --bars FILE, --bars sample, or a run to go on with: --resume RUN"
         raise UsageError(msg)
@@ -44,13 +61,23 @@ def new_run(options: TrainOptions, bars: BarOptions, files: FileOptions) -> tupl
     plan = load_plan(options.config, [*own, *seeds])
     others = structs.replace(files, overrides=[text for text in given if text not in own])
     folder = _new_folder(Path(plan.run.dir), options.name)
-    return folder, Run(plan=plan.model_dump(mode="json"), options=options, bars=bars, files=others)
+    plan_tree = plan.model_dump(mode="json")
+    of_settings = decision_hash(settings_from(others))
+    return folder, Run(plan=plan_tree, options=options, bars=bars, files=others, settings_hash=of_settings)
 
 
 def write_run(folder: Path, run: Run) -> None:
     """Keep `run` in its folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / RUN_FILE, msgspec.to_builtins(run, enc_hook=str))
+
+
+def check_resumed(options: TrainOptions, bars: BarOptions, files: FileOptions) -> None:
+    """UsageError where more is said than which run, and which of its seeds: a run keeps its own options."""
+    asked = structs.replace(options, resume=None, seed=None)
+    if asked != TrainOptions() or bars != type(bars)(bars="") or files != FileOptions():
+        msg = "--resume takes --seed and --json only: a run keeps the options that it was begun with"
+        raise UsageError(msg)
 
 
 def read_run(folder: Path) -> Run:

@@ -10,15 +10,7 @@ from pathlib import Path
 import msgspec
 
 from trader.commands.train_progress import Display, Line
-from trader.errors import TraderError
-
-
-class SeedsFailedError(TraderError):
-    """Some seeds did not end well; `exit_code` is that of the first."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+from trader.errors import SeedsFailedError
 
 
 class SideBySide:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from trader.errors import InputError, TraderError
+from trader.errors import InputError, TrainingInterruptedError
 from trader.policy.manifest import Evaluation, Span
 from trader.training import snapshot as snapshots
 from trader.training.beginning import Beginning, Lesson, begin, go_on
@@ -33,12 +33,6 @@ from trader.training.phases import (
 )
 from trader.training.transfer import critic_of, save_critic
 from trader.training.watch import Watch
-
-
-class InterruptedTrainingError(TraderError):
-    """Somebody stopped the training; everything is saved. `exit_code` is a shell's for SIGINT."""
-
-    exit_code = 130
 
 
 class Course(Struct, frozen=True, kw_only=True, eq=False):
@@ -104,7 +98,7 @@ class _Training:
                 report(update)
                 if self._course.is_stopped():
                     self._save()
-                    raise InterruptedTrainingError(self._how_to_go_on())
+                    raise TrainingInterruptedError(self._how_to_go_on())
                 if update.number % every == 0:
                     self._save()
             return self._finish()

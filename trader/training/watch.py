@@ -5,14 +5,10 @@ import math
 import torch
 
 from trader.domain.actions import Action
-from trader.errors import TraderError
+from trader.errors import TrainingStoppedError
 from trader.training.learner import Update
 from trader.training.plan import WatchPlan
 from trader.training.ppo import BatchedPPO
-
-
-class TrainingStoppedError(TraderError):
-    """A training that cannot become anything; the message is the diagnosis."""
 
 
 class Watch:
