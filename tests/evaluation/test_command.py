@@ -150,6 +150,14 @@ def test_what_cannot_be_evaluated_is_refused_and_nothing_is_written(
     assert left_behind(tmp_path) == set()
 
 
+def test_accounts_are_renewed_whatever_the_configuration_says():
+    """An evaluation that ends with its first account would be of its first weeks."""
+    stopping = FileOptions(overrides=["account.on_exhausted=stop"])
+    for files in (FileOptions(), stopping):
+        wanted = EvaluateOptions(model=["flat"])
+        assert evaluate.settings_for(wanted, "flat", files).account.on_exhausted == "renew"
+
+
 def test_an_output_that_cannot_be_written_is_refused_and_stays(files, tmp_path):
     """A file stands where the folder should be."""
     (tmp_path / "out").write_text("mine")

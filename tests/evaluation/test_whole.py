@@ -124,6 +124,32 @@ def test_slippage_by_trade_is_what_the_engine_counts_by_fill(name):
     assert told.costs_usd == pytest.approx(sum(row.costs_usd for row in measure(made, instrument("NQ"), 1).rows))
 
 
+def test_costs_are_a_share_of_what_the_winners_made_before_costs():
+    """A trade that only its costs turned into a loss is among the winners."""
+    made = done()
+    costs = costs_of(made, instrument("NQ"))
+    told = measure(made, instrument("NQ"), 1).statistics
+    before = [
+        trade.side * (trade.exit_ticks - trade.entry_ticks) * 500 + costs.slippage_cents(trade)
+        for trade in made.witness.trades
+    ]
+
+    won = sum(cents for cents in before if cents > 0)
+    assert won > sum(max(trade.pnl_cents, 0) for trade in made.witness.trades)
+    assert told.cost_share_pct == pytest.approx(100 * told.costs_usd * 100 / won)
+
+
+def test_time_in_market_is_a_share_of_the_entry_window():
+    """Positions outlive the window: the bars after it count neither as held nor as window."""
+    made = done("execution.entry_window=rth", "strategy.options={seed: 35, rate: 0.2}")
+    held = sum(marks.held_bars for marks in made.witness.sessions)
+    in_window = sum(marks.held_window_bars for marks in made.witness.sessions)
+    told = measure(made, instrument("NQ"), 1).statistics
+
+    assert 0 < in_window < held
+    assert told.time_in_market_pct == pytest.approx(100 * in_window / made.report.run.window_bars)
+
+
 def test_costs_are_doubled_in_the_stress_run(record):
     """Nine dollars a round trip, and two ticks a fill; the entries judged are nearly as many."""
     stressed = record.run(RunName.DOUBLE_COSTS)
@@ -271,6 +297,28 @@ def test_what_an_entry_would_have_made_is_what_it_made():
     assert all(told[t.cause.seq, t.side][1] == pytest.approx(t.pnl_cents / t.risk_cents) for t in made.witness.trades)
 
 
+def test_an_entry_that_could_not_be_filled_would_have_made_nothing():
+    """Decided at the last bar of all: nothing follows."""
+    made = done()
+    last = Cause(
+        len(columns()) - 1, 0, Proposal(Action.BUY, 1.0), None, Decision(FusionMethod.RL_ONLY, Action.BUY, 1.0, 0.3)
+    )
+    session = made.witness.sessions[-1].session
+    ground = prepare_ground(made.settings, columns(), Calendar.load(), instrument("NQ"))
+
+    blocked = Blocked(session=session, side=Side.BUY, rules=(), close_ticks=0, bars=1, cause=last)
+    assert would_be(ground, [blocked]) == {}
+
+
+def test_entries_that_were_blocked_and_turned_away_are_told_apart(record):
+    """Every one is in one of the lists: with rules, or without."""
+    headline = record.headline
+
+    assert len(headline.vetoed) > len(headline.turned_away) > 0
+    assert all(row.rules for row in headline.vetoed)
+    assert not any(row.rules for row in headline.turned_away)
+
+
 def test_vetoed_entries_are_told_with_their_rules_and_cut_by_them(record):
     """Rows and slices hold the same; the engine counts the bars, those of trails among them."""
     vetoed, slices = record.headline.vetoed, record.headline.vetoed_by_rule
@@ -325,6 +373,9 @@ def test_trade_rows_state_levels_on_their_side(record):
         assert side * (row.target - row.entry) == pytest.approx(3 * side * (row.entry - row.stop), abs=1.0)
         assert row.closed_ns >= row.opened_ns >= row.decided_ns
         assert row.r == pytest.approx(row.pnl_usd / row.risk_usd)
+        assert row.is_ambiguous or row.optimistic_usd == row.pnl_usd
+    assert record.ambiguous.bars == sum(row.is_ambiguous for row in record.headline.trades)
+    assert record.ambiguous.optimistic_usd == pytest.approx(sum(row.optimistic_usd for row in record.headline.trades))
 
 
 def test_costs_of_a_trade_follow_from_how_it_ended():

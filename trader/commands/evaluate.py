@@ -116,10 +116,12 @@ def settings_for(wanted: EvaluateOptions, model: str, files: FileOptions) -> Set
         strategy=model if is_strategy else PPO,
         bundle=None if is_strategy or model == PPO else model,
         advisor=wanted.advisor,
-        on_exhausted="renew",
         allow_mismatch=wanted.allow_mismatch,
     )
-    return settings_from(files, short)
+    settings = settings_from(files, short)
+    # One account would end a long evaluation with its first weeks.
+    account = settings.account.model_copy(update={"on_exhausted": "renew"})
+    return settings.model_copy(update={"account": account})
 
 
 def bundle_of(settings: Settings, calendar: Calendar, facts: BarsFacts) -> Bundle | None:
