@@ -71,11 +71,6 @@ class Relation(StrEnum):
         """Whether training has seen at least some of it."""
         return self in {Relation.IN_SAMPLE, Relation.OVERLAPS}
 
-    @property
-    def is_evidence(self) -> bool:
-        """Whether results say something of what was not seen, neither in training nor in choosing."""
-        return not self.is_seen and self is not Relation.CHOSEN_ON
-
 
 class Sample(Struct, frozen=True, kw_only=True):
     """Bars of a market, by the dates of the first and last session; `sha256` is over the bars."""
