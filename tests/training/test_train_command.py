@@ -1,5 +1,6 @@
 """`trader train` as a user runs it: killed, stopped, gone on with, side by side, and refused."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -13,7 +14,9 @@ from lesson_builders import TINY
 from line_builders import settings_with
 from training_builders import CALENDAR, some_bars
 
-from trader.app import BarsFacts
+from trader.adapters.replay import ReplayFeed
+from trader.analysis.figures import DecisionFigures, facts_of
+from trader.app import BarsFacts, assemble
 from trader.commands import export as export_command
 from trader.commands import train as command
 from trader.commands.train_engine import fusion_figures
@@ -23,6 +26,7 @@ from trader.errors import BundleError, ConfigurationError, InputError, SeedsFail
 from trader.observation import schema_hash
 from trader.options import BarOptions, ExportOptions, FileOptions, TrainOptions
 from trader.policy.untrained import random_bundle
+from trader.settings import Settings
 
 DATES = ("2019-11-20", "2019-11-27")
 VALIDATION = ("2019-12-02", "2019-12-04")
@@ -196,6 +200,8 @@ def test_fusion_figures_are_those_of_a_run_with_the_rules_advisor(tmp_path):
     )
     facts = BarsFacts(source="synthetic", sha256="", synthetic=True, bar_minutes=1, has_volume=True)
     figures = fusion_figures(settings_with("advisor.backend=off"), bundle, some_bars(), facts)
+    same = ("strategy.name=ppo", "advisor.backend=rules", f"policy.bundle={json.dumps(str(bundle))}")
+    decisions = decisions_of(settings_with(*same), facts)
     assert figures.keys() == {
         "llm/total_queries",
         "llm/avg_latency_ms",
@@ -206,12 +212,26 @@ def test_fusion_figures_are_those_of_a_run_with_the_rules_advisor(tmp_path):
         "fusion/risk_veto_pct",
         "confidence/llm_avg",
     }
-    assert figures["llm/total_queries"] > 20
+    assert figures["llm/total_queries"] == decisions.advice_asked > 20
     assert figures["llm/error_rate"] == 0
-    assert 0 < figures["fusion/agreement_pct"] < 100
-    assert 0 < figures["fusion/rl_only_pct"] < 100
+    assert figures["llm/cache_hit_rate"] == pytest.approx(decisions.advice["cached"] / decisions.advice_asked)
+    agreed = decisions.methods["agreement"]
+    assert figures["fusion/agreement_pct"] == pytest.approx(100 * agreed / decisions.advice_used)
+    choices = decisions.advice_used / (1 - figures["fusion/rl_only_pct"] / 100)
+    assert choices == pytest.approx(round(choices))
+    vetoed = figures["fusion/risk_veto_pct"] * choices / 100
+    assert max(decisions.vetoes.values()) - 0.5 <= vetoed <= sum(decisions.vetoes.values()) + 0.5
+    assert vetoed > 1
     assert 0.5 <= figures["confidence/llm_avg"] <= 1
     assert 0 < figures["llm/avg_latency_ms"] < 50
+
+
+def decisions_of(wanted: Settings, facts: BarsFacts) -> DecisionFigures:
+    """What the engine's own report counts in the same run."""
+    made = assemble(wanted, facts, log=None)
+    made.engine.controls.reconciled()
+    asyncio.run(made.engine.run(ReplayFeed([some_bars()])))
+    return made.tally.report(facts_of(made.start), accounts_used=1).decisions
 
 
 def test_run_file_reads_back_as_it_was(tmp_path):
