@@ -196,7 +196,8 @@ class BandRow(Struct, frozen=True, kw_only=True):
 class Band(Struct, frozen=True, kw_only=True):
     """Random entries with the headline's number of trades, sides, hours and exits, one value a seed.
 
-    `matched_trades` is what each seed was to make; `fewest`, `most` what they made.
+    `matched_trades` is what each seed was to make; `fewest`, `most` what they made; `moved_pct` the share of trades, on
+    average, that lie in another hour of the day or on another side than the headline's.
     """
 
     seeds: int
@@ -210,6 +211,7 @@ class Band(Struct, frozen=True, kw_only=True):
     mean_daily_r: tuple[float, ...]
     sharpes: tuple[float | None, ...]
     matching: str
+    moved_pct: float | None = None
 
 
 class VerdictKind(StrEnum):
