@@ -44,10 +44,9 @@ FACTS = Facts(
 class Nothing(gymnasium.Env):
     """An environment of the right spaces in which nothing happens."""
 
-    action_space = spaces.Discrete(6)
-
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, actions: int = 6) -> None:
         self.observation_space = spaces.Box(-np.inf, np.inf, (width,), np.float32)
+        self.action_space = spaces.Discrete(actions)
 
     def reset(self, *, seed=None, options=None):
         return np.zeros(self.observation_space.shape, np.float32), {}
@@ -56,12 +55,18 @@ class Nothing(gymnasium.Env):
         return self.reset()[0], 0.0, False, False, {}
 
     def action_masks(self):
-        return np.ones(6, bool)
+        return np.ones(self.action_space.n, bool)
 
 
-def a_model(width: int = 261, **policy_kwargs) -> MaskablePPO:
+def a_model(width: int = 261, actions: int = 6, **policy_kwargs) -> MaskablePPO:
     return MaskablePPO(
-        "MlpPolicy", Nothing(width), n_steps=16, batch_size=16, seed=3, device="cpu", policy_kwargs=policy_kwargs
+        "MlpPolicy",
+        Nothing(width, actions),
+        n_steps=16,
+        batch_size=16,
+        seed=3,
+        device="cpu",
+        policy_kwargs=policy_kwargs,
     )
 
 
@@ -164,6 +169,32 @@ def test_export_manifest_says_what_the_checkpoint_and_the_caller_know(tmp_path):
     assert provenance.versions["PyTorch"] == torch.__version__
     assert "OS" not in provenance.versions
     assert load(tmp_path / "bundle").manifest == manifest
+
+
+def test_export_of_a_policy_of_three_actions_keeps_three_and_never_manages(tmp_path):
+    """The manifest says how many it knows; the probabilities of the others are exactly 0 under any mask."""
+    model = a_model(228, 3, net_arch=[32])
+    with torch.no_grad():
+        model.policy.action_net.weight *= 100
+    export_bundle(saved(model, tmp_path / "model.zip"), tmp_path / "bundle", FACTS)
+    bundle = load(tmp_path / "bundle")
+    assert bundle.manifest.actions == 3
+    assert bundle.golden.logits.shape[1] == 3
+    observations = np.random.default_rng(2).normal(0, 1, (64, 261)).astype(np.float32)
+    with torch.no_grad():
+        distribution = model.policy.get_distribution(torch.from_numpy(observations[:, :228]))
+        expected = distribution.distribution.probs.numpy()
+    for k in range(64):
+        _, probs = bundle.network.choose(observations[k], 63)
+        assert probs[:3] == pytest.approx(tuple(expected[k]), abs=1e-5)
+        assert probs[3:] == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("actions", [2, 4, 7])
+def test_checkpoint_of_another_number_of_actions_is_refused(tmp_path, actions):
+    """Entries only, or everything."""
+    with pytest.raises(BundleError, match=f"its policy has {actions} actions, 3 or 6 expected"):
+        read_checkpoint(saved(a_model(261, actions, net_arch=[8]), tmp_path / "model.zip"))
 
 
 def test_checkpoint_with_the_default_policy_has_two_tanh_layers_of_64(tmp_path):
