@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
-from training_builders import CALENDAR, a_ground, a_tape, some_bars
+from training_builders import CALENDAR, a_ground, a_tape, awkward_bars, some_bars
 
 from trader.domain.sessions import et_ns
 from trader.errors import InputError, InvariantError
 from trader.kernels import book, rules, training
 from trader.training.env import Shaping, TradingEnv
-from trader.training.ground import scaling_of
+from trader.training.ground import new_fleet, scaling_of
 from trader.training.tape import TrainingTape
 
 
@@ -28,13 +28,18 @@ def an_env(
     return TradingEnv(ground, actions=actions, inputs=inputs, count=count, seed=seed, shaping=Shaping(breach=breach))
 
 
-def random_steps(env: TradingEnv, steps: int, seed: int = 0):
-    """(masks before, actions, obs, rewards, dones, infos) of `steps` random valid steps."""
+def random_steps(env: TradingEnv, steps: int, seed: int = 0, patience: float = 0.0):
+    """(masks before, actions, obs, rewards, dones, infos) of `steps` random valid steps.
+
+    `patience` is the chance of leaving an open position alone, 0..1, besides that of drawing HOLD.
+    """
     rng = np.random.default_rng(seed)
     env.reset()
     for _ in range(steps):
         masks = env.action_masks()
         actions = (rng.random(masks.shape) * masks).argmax(axis=1)
+        if patience:
+            actions[~masks[:, 1] & (rng.random(len(actions)) < patience)] = 0
         yield masks, actions, *env.step(actions)
 
 
@@ -70,6 +75,32 @@ def test_env_rewards_of_an_episode_add_up_to_its_result_in_r():
             totals[n] = 0.0
             ended += 1
     assert ended > 20
+
+
+@pytest.mark.parametrize("bars", [some_bars, awkward_bars])
+def test_env_pays_for_an_episode_what_its_trades_made_of_their_own_risk(bars):
+    """Net result over initial risk of each round trip, as the rollout books it, less the breach's share where it ended
+    so: forced closes, rolls and trades that a breach closed are in it."""
+    breach = 3.0
+    ground = a_ground(bars(), "account.trailing_limit_usd=1200")
+    env = TradingEnv(ground, actions=6, inputs=261, count=8, seed=4, shaping=Shaping(breach=breach))
+    env._fleet = fleet = new_fleet(ground, 8, 261, trades=2_000)
+    booked = [0] * 8
+    reasons, breaches = set(), 0
+    for _, _, _, _, dones, infos in random_steps(env, 800, patience=0.95):
+        for n in np.flatnonzero(dones):
+            upto = int(fleet.plans[n, training.TRADES])
+            trades = fleet.trades[n, booked[n] : upto]
+            booked[n] = upto
+            reasons |= set(trades[:, training.REASON].tolist())
+            made = float((trades[:, training.PNL_CENTS] / trades[:, training.RISK_CENTS]).sum())
+            terminated = not infos[n]["TimeLimit.truncated"]
+            breaches += terminated
+            assert infos[n]["rewards"]["pnl"] == pytest.approx(made, abs=1e-9)
+            assert infos[n]["episode"]["r"] == pytest.approx(made - breach * terminated, abs=1e-9)
+    assert breaches > 3
+    assert {training.STOP, training.FLAT_AT, training.TRAILING_BREACH} <= reasons
+    assert bars is some_bars or {training.FORCED_CLOSE, training.ROLL} <= reasons
 
 
 def test_env_of_an_account_that_only_holds_earns_and_pays_nothing():

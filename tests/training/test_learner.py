@@ -4,24 +4,29 @@ import numpy as np
 import pytest
 from lesson_builders import ROLLOUT, a_learner, a_lesson, a_plan, learn, parameters_of, the_ground
 from sb3_contrib import MaskablePPO
+from training_builders import a_ground, some_bars
 
 from trader.training.beginning import begin
 from trader.training.env import Shaping, TradingEnv
+from trader.training.ground import Ground
 from trader.training.learner import Learner, is_actor, make_model
 from trader.training.phases import Phase
 from trader.training.ppo import BatchedPPO
 from trader.training.transfer import is_critic
 
 
-def an_env() -> TradingEnv:
-    return TradingEnv(the_ground(), actions=3, inputs=228, count=8, seed=4, shaping=Shaping(breach=1.0))
+def an_env(ground: Ground | None = None) -> TradingEnv:
+    return TradingEnv(ground or the_ground(), actions=3, inputs=228, count=8, seed=4, shaping=Shaping(breach=1.0))
 
 
 def test_rollout_of_all_accounts_together_is_the_librarys_one_by_one():
-    """Same weights, seeds and environment: what is learned from equals what stable-baselines3 collects."""
-    buffers = []
+    """Same weights, seeds and environment: what is learned from equals what stable-baselines3 collects.
+
+    Episodes end by the clock, which is worth what would have followed, and by a breach, after which nothing follows.
+    """
+    ground, buffers, outcomes = a_ground(some_bars(), "account.trailing_limit_usd=400"), [], set()
     for kind in (MaskablePPO, BatchedPPO):
-        model = kind("MlpPolicy", an_env(), n_steps=64, batch_size=64, gamma=0.9, seed=3, device="cpu")
+        model = kind("MlpPolicy", an_env(ground), n_steps=64, batch_size=64, gamma=0.9, seed=3, device="cpu")
         _, callback = model._setup_learn(10_000)
         for _ in range(2):
             model.collect_rollouts(model.env, callback, model.rollout_buffer, 64)
@@ -29,6 +34,8 @@ def test_rollout_of_all_accounts_together_is_the_librarys_one_by_one():
         episodes = [(episode["r"], episode["l"]) for episode in model.ep_info_buffer]
         assert len(episodes) == 100
         assert model.num_timesteps == 2 * 64 * 8
+        outcomes |= {info["TimeLimit.truncated"] for info in getattr(model, "ended", ())}
+    assert outcomes == {True, False}
     theirs, ours = buffers
     for name in ("observations", "actions", "action_masks", "episode_starts"):
         assert (getattr(ours, name) == getattr(theirs, name)).all(), name
