@@ -1,6 +1,7 @@
 """`trader train` as a user runs it: killed, stopped, gone on with, side by side, and refused."""
 
 import asyncio
+import io
 import json
 import signal
 import subprocess
@@ -22,7 +23,14 @@ from trader.commands import train as command
 from trader.commands.train_engine import fusion_figures
 from trader.commands.train_run import read_run
 from trader.commands.train_side_by_side import SideBySide
-from trader.errors import BundleError, ConfigurationError, InputError, SeedsFailedError, UsageError
+from trader.errors import (
+    BundleError,
+    ConfigurationError,
+    InputError,
+    SeedsFailedError,
+    TrainingInterruptedError,
+    UsageError,
+)
 from trader.observation import schema_hash
 from trader.options import BarOptions, ExportOptions, FileOptions, TrainOptions
 from trader.policy.untrained import random_bundle
@@ -292,3 +300,31 @@ def test_train_learns_under_the_account_of_its_own_configuration(tmp_path):
     curves = [(run / "phase-1-seed-1" / "curve.jsonl").read_bytes() for run in (tmp_path / "own" / "run", default)]
     assert curves[0] != curves[1]
     assert read_run(tmp_path / "own" / "run").settings().account.trailing_limit_usd == 900
+
+
+class Impatient(io.StringIO):
+    """A standard error at which somebody presses Ctrl-C twice, once the fourth update is shown."""
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        if text.startswith("{") and self.getvalue().count('{"training"') == 4:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        return written
+
+
+def test_train_that_is_stopped_twice_ends_at_once_and_keeps_its_last_snapshot(tmp_path, monkeypatch):
+    """No further update is waited for; the message says how to go on, and that comes to the same weights."""
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(sys, "stderr", Impatient())
+    with pytest.raises(TrainingInterruptedError, match=r"stopped at once.*trader train --resume .*/run`") as caught:
+        train(tmp_path, phase="1")
+    assert caught.value.exit_code == 130
+    assert signal.getsignal(signal.SIGINT) is before
+    cut = tmp_path / "run"
+    kept = sorted(path.name for path in (cut / "phase-1-seed-1" / "snapshot").iterdir())
+    assert kept == ["000000000000.snapshot", "000000000256.snapshot"]
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    command.run(TrainOptions(resume=str(cut)), BarOptions(bars=""), FileOptions(), as_json=False)
+    whole = train(tmp_path / "whole", phase="1")
+    assert files_of(whole, 1) == files_of(cut, 1)

@@ -8,7 +8,7 @@ from types import FrameType
 
 import msgspec
 
-from trader.errors import TraderError, UsageError
+from trader.errors import TraderError, TrainingInterruptedError, UsageError
 from trader.options import BarOptions, FileOptions, TrainOptions
 
 try:
@@ -51,6 +51,9 @@ def run(options: TrainOptions, bars: BarOptions, files: FileOptions, *, as_json:
     except TraderError:
         forget_if_empty(folder)
         raise
+    except KeyboardInterrupt:
+        msg = f"stopped at once; what was saved last is kept: go on with `trader train --resume {folder}`"
+        raise TrainingInterruptedError(msg) from None
     _summarise(folder, as_json=as_json)
 
 
