@@ -75,12 +75,12 @@ def test_hours_are_new_yorks_at_the_bars_close():
 
 @pytest.mark.parametrize("seed", range(1, 1 + SEEDS))
 def test_random_entries_match_number_sides_and_hours(seed):
-    """Within 2 % of the trades; and 8 % over hours and sides together, where a draw is unlucky."""
+    """Within 2 % of the trades; and 10 % over hours and sides together, where a draw is unlucky."""
     made = mix(entries(seed))
     wanted = plan().counts
 
     assert abs(made.total() - plan().trades) <= 0.02 * plan().trades
-    assert sum(abs(wanted.get(key, 0) - made[key]) for key in {*wanted, *made}) <= 0.08 * plan().trades
+    assert sum(abs(wanted.get(key, 0) - made[key]) for key in {*wanted, *made}) <= 0.1 * plan().trades
 
 
 def test_random_entries_are_decided_where_entries_are_open():
@@ -107,7 +107,7 @@ def test_entries_are_spread_over_the_sessions():
 
 
 def test_a_crowded_headline_is_matched_in_number_where_its_hours_are_full():
-    """Accounts that are used up every other day, and entries at almost every chance: the number comes first, within a few."""
+    """Accounts that are used up every other day, and entries at almost every chance: the number comes first."""
     made = done().witness
     crowded = make_arena(
         prepare_ground(settings(), columns(), Calendar.load(), instrument("NQ")), columns(), Calendar.load(), full=False
