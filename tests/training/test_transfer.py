@@ -13,9 +13,10 @@ from lesson_builders import ORIGIN, a_course, a_lesson, ignore, learn, parameter
 from trader.errors import BundleError
 from trader.observation import FEATURES
 from trader.policy.bundle import load_bundle, save_bundle, weights_of
-from trader.policy.manifest import Inputs, Label
+from trader.policy.manifest import Inputs, Label, Span
+from trader.policy.untrained import untrained_manifest
 from trader.training.beginning import Beginning, begin, open_source, probe
-from trader.training.bundling import keep_bundle, network_of, taught_by
+from trader.training.bundling import Origin, keep_bundle, network_of, taught_by
 from trader.training.curriculum import train_phase
 from trader.training.phases import BUNDLE, CRITIC, Phase, folder_of
 from trader.training.transfer import critic_of, new_action_biases, read_critic
@@ -270,3 +271,20 @@ def test_bundle_names_every_date_that_its_phases_have_learned_from():
     real = msgspec.structs.replace(manifest.provenance, label=Label.IN_SAMPLE)
     taught = taught_by(msgspec.structs.replace(manifest, provenance=real), msgspec.structs.replace(ORIGIN, span=later))
     assert taught.label is Label.IN_SAMPLE
+
+
+def test_bundle_keeps_the_dates_of_its_first_phase_when_two_phases_learn_from_the_same_later_bars():
+    """Phase 1 on one year, phases 2 and 3 on the next: all three phases' dates and the real bars' label stay."""
+    nothing = untrained_manifest(hidden=(16, 8), schema_hash="", calendar_sha256="")
+    later = msgspec.structs.replace(ORIGIN.span, sha256="cd", first_session="2019-12-02", last_session="2019-12-06")
+    origin = msgspec.structs.replace(ORIGIN, span=later)
+
+    def taught_from(span: Span, label: Label) -> Origin:
+        provenance = msgspec.structs.replace(nothing.provenance, training=span, label=label)
+        return taught_by(msgspec.structs.replace(nothing, provenance=provenance), origin)
+
+    second = taught_from(ORIGIN.span, Label.IN_SAMPLE)
+    third = taught_from(second.span, second.label)
+    assert (third.span.first_session, third.span.last_session) == ("2019-11-20", "2019-12-06")
+    assert third.span == second.span
+    assert third.label is Label.IN_SAMPLE

@@ -43,15 +43,15 @@ def taught_by(source: Manifest, origin: Origin) -> Origin:
     In-sample is judged by dates: the dates of both are in it, and the heavier of the two labels.
     """
     before = source.provenance
-    if before.training.sha256 == origin.span.sha256:
-        return origin
     is_real = Label.IN_SAMPLE in {before.label, origin.label}
-    span = msgspec.structs.replace(
-        origin.span,
-        description=f"{origin.span.description}; before that {before.training.description}",
-        first_session=min(before.training.first_session, origin.span.first_session),
-        last_session=max(before.training.last_session, origin.span.last_session),
-    )
+    span = before.training  # with the same bars again it has their dates, and perhaps those of a phase before
+    if span.sha256 != origin.span.sha256:
+        span = msgspec.structs.replace(
+            origin.span,
+            description=f"{origin.span.description}; before that {span.description}",
+            first_session=min(span.first_session, origin.span.first_session),
+            last_session=max(span.last_session, origin.span.last_session),
+        )
     return msgspec.structs.replace(origin, span=span, label=Label.IN_SAMPLE if is_real else origin.label)
 
 
