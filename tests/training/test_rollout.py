@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from line_builders import FACTS, drive, settings_with
-from training_builders import a_ground, awkward_bars, some_bars
+from training_builders import CALENDAR, a_ground, awkward_bars, some_bars
 
 from trader.app import assemble
 from trader.domain.actions import ACTIONS, actions_in
 from trader.domain.decisions import Proposal
 from trader.domain.orders import ClosedTrade, ExitReason
+from trader.domain.sessions import et_ns
 from trader.errors import InvariantError
 from trader.kernels import training
 from trader.outlook import Outlook
@@ -167,6 +168,30 @@ def test_planned_rollout_enters_where_the_plan_says_and_the_rules_allow():
     trades, _ = backtested(columns, Planned())
     assert rolled_rows(follow_planned(ground, wanted, full=False)) == as_rows(trades)
     assert len(trades) > 5
+
+
+@pytest.mark.parametrize("window", ["rth", "all"])
+def test_entry_that_finds_no_bar_to_fill_it_is_dropped_as_the_engine_drops_it(window):
+    """Sent at the close before the daily halt, before a hole that outlasts the entry window, and before a roll."""
+    columns = awkward_bars()
+    closes = {("2019-11-21", "10:00"), ("2019-11-21", "16:15"), ("2019-11-25", "15:20"), ("2019-11-26", "11:00")}
+    at = {et_ns(CALENDAR.on(date), clock) for date, clock in closes}
+    wanted = np.isin(columns.ts_close_ns, list(at)).astype(np.int8)
+    assert wanted.sum() == len(closes)
+    rules = ("risk.enable_risk_veto=false", "account.trailing_limit_usd=20000", f"execution.entry_window={window}")
+    opened: list[int] = []
+
+    class Planned:
+        def propose(self, outlook: Outlook) -> Proposal:
+            enters = outlook.bar.ts_close_ns in at and outlook.mask & 2
+            opened.extend([outlook.bar.ts_close_ns] * bool(enters))
+            return Proposal(ACTIONS[1 if enters else 0], 1.0)
+
+    trades, _ = backtested(columns, Planned(), *rules)
+    rollout = follow_planned(a_ground(columns, *rules), wanted, full=False)
+    assert rolled_rows(rollout) == as_rows(trades)
+    assert len(opened) == {"rth": 3, "all": 4}[window]
+    assert len(trades) == {"rth": 1, "all": 2}[window]
 
 
 def test_planned_rollout_manages_at_its_rates():
