@@ -61,6 +61,16 @@ def test_snapshot_read_is_what_was_written(cut):
         assert np.array_equal(read.arrays[name], array), name
 
 
+def test_snapshot_that_was_restored_is_taken_again_alike(cut):
+    """Nothing of it is left out, whether or not the next update would need it."""
+    _, path = cut
+    read = snapshot.read(path)
+    again = taken(go_on(a_lesson(), read).learner)
+    assert again.counters == read.counters
+    assert again.arrays.keys() == read.arrays.keys()
+    assert [name for name in read.arrays if not np.array_equal(again.arrays[name], read.arrays[name])] == []
+
+
 @pytest.mark.parametrize("damage", ["cut", "changed", "empty", "foreign"])
 def test_snapshot_that_is_damaged_is_refused_and_left_as_it_is(cut, damage):
     """Half a file, one byte changed, nothing, or something else: the error says what to do, the file stays."""
