@@ -131,7 +131,9 @@ def test_rows_assemble_to_the_observation_of_batch() -> None:
     rows, atrs, _ = run_rows(bars)
     for t in (0, 5, 19, 20, 1_234, len(bars) - 1):
         obs = market.new_obs()
-        market_batch.assemble(rows, t, obs)
+        window = rows[max(t - 19, 0) : t + 1, :ROW_SIZE].ravel()
+        obs[220 - len(window) : 220] = window
+        obs[228:256] = rows[t, ROW_SIZE:]
         assert np.array_equal(obs, observations[t])
     np.testing.assert_allclose(atrs, _case("one minute")[2].atr, rtol=1e-9)
 

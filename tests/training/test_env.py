@@ -210,14 +210,6 @@ def test_tape_starts_lie_in_the_entry_window_of_sessions_with_a_cash_market():
     assert set(tape.first_starts) <= set(tape.starts)
 
 
-def test_ground_typical_risk_is_the_median_stop_in_cents():
-    """What a trade of one contract risks: 1.5 ATR rounded up, at least 20 ticks, at 5 $ a tick."""
-    tape = the_tape()
-    stops = sorted(max(20, -int(-1.5 * tape.bars.atrs[t] // 1)) for t in tape.starts)
-    middle = (stops[(len(stops) - 1) // 2] + stops[len(stops) // 2]) / 2
-    assert a_ground(some_bars()).typical_risk_cents() == int(middle * 500)
-
-
 def test_tape_hash_covers_prices_and_volumes():
     """Another tick or another contract traded is another tape; the same bars are the same."""
     columns = some_bars()

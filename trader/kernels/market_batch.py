@@ -18,7 +18,6 @@ from trader.kernels.market import (
     ROW_SIZE,
     ROW_START,
     SESSION_OPEN_MIN,
-    WINDOW_BARS,
     begin_session,
     is_full,
     roll,
@@ -110,14 +109,3 @@ def batch_rows(
             rows[t, ROW_SIZE + k] = obs[CONTEXT_START + k]
         atrs[t] = state[ATR]
         fullness[t] = int(is_full(state, False)) + int(is_full(state, True))
-
-
-@njit(cache=True, error_model="numpy")
-def assemble(rows: NDArray[np.float32], t: int, obs: NDArray[np.float32]) -> None:
-    """Write the market part of the observation of bar `t` from `rows` [T, 39]; rows before the first bar are 0."""
-    for lag in range(WINDOW_BARS):
-        source = t - (WINDOW_BARS - 1) + lag
-        for k in range(ROW_SIZE):
-            obs[lag * ROW_SIZE + k] = rows[source, k] if source >= 0 else 0.0
-    for k in range(CONTEXT_SIZE):
-        obs[CONTEXT_START + k] = rows[t, ROW_SIZE + k]

@@ -36,7 +36,8 @@ def run_matched(
 
     `classes` [T] are places in `remaining` [C, 2], the long and short entries still to be made (counted down), -1 where
     entries are closed; `left` [T] counts the bars of its class from a bar on. `luck` [T, 3] are uniform numbers: enter,
-    which side, manage. `manage_rates` as in `run_planned`.
+    which side, manage. `manage_rates` as in `run_planned`. Only `wanted` is the result: at the end of the bars an open
+    position stays open.
     """
     training.open_accounts(world, fleet)
     tape = world.tape
@@ -48,10 +49,10 @@ def run_matched(
             total[classes[t]] = max(total[classes[t]], left[t])
     free = np.full(len(remaining), _SURE_BARS)
     while True:
-        t = training._next_bar(bars, limits, row, memory, plan, training.FIRST)
+        t = training.next_bar(bars, limits, row, memory, plan, training.FIRST)
         if t >= len(bars):
             return
-        training._take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
+        training.take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
         mask = plan[training.MASK]
         place = classes[t]
         if mask & book.BUY_BIT and place >= 0:
@@ -63,20 +64,8 @@ def run_matched(
                 passed = total[place] - left[t] + 1 + _SURE_BARS
                 ahead = max(left[t] - _LATE_SHARE * total[place], 1.0)
                 if luck[t, 0] * ahead * free[place] < _HASTE * (longs + shorts) * passed:
-                    training._act(bars, atrs[t], terms, limits, row, plan, action)
+                    training.act(bars, atrs[t], terms, limits, row, plan, action)
                     wanted[t] = 1 if is_long else -1
                     remaining[place, 0 if is_long else 1] -= 1
         elif mask != book.HOLD_BIT:
-            _manage(world, row, plan, luck[t, 2], manage_rates)
-
-
-@njit(cache=True, error_model="numpy")
-def _manage(world: training.World, row: book.Row, plan: training.Plan, draw: float, rates: NDArray[np.float64]) -> None:
-    t = plan[training.AT]
-    for i in range(3):
-        action = training.MOVE_TO_BE + i
-        if plan[training.MASK] >> action & 1:
-            if draw < rates[i]:
-                training._act(world.tape.bars, world.tape.atrs[t], world.terms, world.limits, row, plan, action)
-                return
-            draw -= rates[i]
+            training.manage(bars, atrs[t], terms, limits, row, plan, luck[t, 2], manage_rates)

@@ -324,7 +324,7 @@ def _settle(bars: Bars, atr: float, terms: book.Terms, row: book.Row, plan: Plan
 
 
 @njit(cache=True, error_model="numpy")
-def _take_bar(
+def take_bar(
     bars: Bars, atr: float, terms: book.Terms, limits: rules.Limits, row: book.Row, memory: rules.Memory, plan: Plan,
     trades: NDArray[np.int64], t: int,
 ) -> float:  # fmt: skip
@@ -359,7 +359,7 @@ def _take_bar(
 
 
 @njit(cache=True, error_model="numpy")
-def _next_bar(bars: Bars, limits: rules.Limits, row: book.Row, memory: rules.Memory, plan: Plan, stops: int) -> int:
+def next_bar(bars: Bars, limits: rules.Limits, row: book.Row, memory: rules.Memory, plan: Plan, stops: int) -> int:
     """The bar to take next: a flat account passes over those at which it may not enter.
 
     Nothing of it changes there but by the clock. It goes no further than the next bar with a flag of `stops`.
@@ -391,7 +391,7 @@ def _has_choice(limits: rules.Limits, row: book.Row, plan: Plan, actions: int) -
 
 
 @njit(cache=True, error_model="numpy")
-def _act(
+def act(
     bars: Bars, atr: float, terms: book.Terms, limits: rules.Limits, row: book.Row, plan: Plan, action: int
 ) -> None:
     """Carry out an action at the close where the account stands, unless a rule in force blocks it."""
@@ -495,11 +495,11 @@ def _advance(
     """Carry out `action` and go on to the next choice, or to the end of the episode, flat: outcome, and gain in R."""
     bars = tape.bars
     atrs = tape.atrs
-    _act(bars, atrs[plan[AT]], terms, limits, row, plan, action)
+    act(bars, atrs[plan[AT]], terms, limits, row, plan, action)
     gain = 0.0
     while True:
-        t = _next_bar(bars, limits, row, memory, plan, LAST | ENTRIES_OVER | DUE_AT_CLOSE)
-        gain += _take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
+        t = next_bar(bars, limits, row, memory, plan, LAST | ENTRIES_OVER | DUE_AT_CLOSE)
+        gain += take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
         flags = bars[t, FLAGS]
         if flags & LAST:
             gain += _end_session(bars, terms, limits, row, memory, plan, trades, t)
@@ -548,16 +548,31 @@ def run_on(world: World, n: int, fleet: Fleet, action: int) -> int:
     bars, atrs, terms, limits = tape.bars, tape.atrs, world.terms, world.limits
     row, memory, plan, trades = fleet.books[n], fleet.memories[n], fleet.plans[n], fleet.trades[n]
     if plan[AT] >= 0:
-        _act(bars, atrs[plan[AT]], terms, limits, row, plan, action)
+        act(bars, atrs[plan[AT]], terms, limits, row, plan, action)
     while True:
-        t = _next_bar(bars, limits, row, memory, plan, FIRST)
+        t = next_bar(bars, limits, row, memory, plan, FIRST)
         if t >= len(bars):
             _end_session(bars, terms, limits, row, memory, plan, trades, len(bars) - 1)
             return FINISHED
-        _take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
+        take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
         if _has_choice(limits, row, plan, world.actions):
             _look(world.tape, world.terms, world.scaling, n, fleet)
             return RUNNING
+
+
+@njit(cache=True, error_model="numpy")
+def manage(
+    bars: Bars, atr: float, terms: book.Terms, limits: rules.Limits, row: book.Row, plan: Plan, draw: float,
+    rates: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Take each of the three managing actions that is valid with its rate of `rates` [3], by the uniform `draw`."""
+    for i in range(3):
+        action = MOVE_TO_BE + i
+        if plan[MASK] >> action & 1:
+            if draw < rates[i]:
+                act(bars, atr, terms, limits, row, plan, action)
+                return
+            draw -= rates[i]
 
 
 @njit(cache=True, error_model="numpy")
@@ -575,23 +590,17 @@ def run_planned(
     bars, atrs, terms, limits = tape.bars, tape.atrs, world.terms, world.limits
     row, memory, plan, trades = fleet.books[0], fleet.memories[0], fleet.plans[0], fleet.trades[0]
     while True:
-        t = _next_bar(bars, limits, row, memory, plan, FIRST)
+        t = next_bar(bars, limits, row, memory, plan, FIRST)
         if t >= len(bars):
             break
-        _take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
+        take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
         mask = plan[MASK]
         if mask & book.BUY_BIT:
             side = wanted[t]
             if side != 0:
-                _act(bars, atrs[t], terms, limits, row, plan, BUY if side > 0 else SELL)
+                act(bars, atrs[t], terms, limits, row, plan, BUY if side > 0 else SELL)
         elif mask != book.HOLD_BIT:
-            left = draws[t]
-            for i in range(3):
-                if mask >> (MOVE_TO_BE + i) & 1:
-                    if left < manage_rates[i]:
-                        _act(bars, atrs[t], terms, limits, row, plan, MOVE_TO_BE + i)
-                        break
-                    left -= manage_rates[i]
+            manage(bars, atrs[t], terms, limits, row, plan, draws[t], manage_rates)
     _end_session(bars, terms, limits, row, memory, plan, trades, len(bars) - 1)
 
 
@@ -603,9 +612,9 @@ def run_alone(world: World, fleet: Fleet, t: int, side: int) -> None:
     bars, atrs, terms, limits = tape.bars, tape.atrs, world.terms, world.limits
     row, memory, plan, trades = fleet.books[0], fleet.memories[0], fleet.plans[0], fleet.trades[0]
     plan[AT] = t
-    _act(bars, atrs[t], terms, limits, row, plan, BUY if side > 0 else SELL)
+    act(bars, atrs[t], terms, limits, row, plan, BUY if side > 0 else SELL)
     while plan[AT] + 1 < len(bars):
-        _take_bar(bars, atrs[plan[AT] + 1], terms, limits, row, memory, plan, trades, plan[AT] + 1)
+        take_bar(bars, atrs[plan[AT] + 1], terms, limits, row, memory, plan, trades, plan[AT] + 1)
         if row[book.QTY] == 0 and plan[ENTRY_SIDE] == 0:
             return
     _end_session(bars, terms, limits, row, memory, plan, trades, plan[AT])

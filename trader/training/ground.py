@@ -41,12 +41,6 @@ class Ground(Struct, frozen=True, eq=False):
             actions=actions,
         )
 
-    def typical_risk_cents(self) -> int:
-        """Median initial risk in cents of a trade of one contract that is entered at any bar of the tape's `starts`."""
-        atrs = self.tape.bars.atrs[self.tape.starts]
-        ticks = [book.stop_distance_ticks(self.terms, atr) for atr in atrs]
-        return int(np.median(ticks) * self.terms[book.TICK_VALUE])
-
 
 def prepare_ground(settings: Settings, columns: BarColumns, calendar: Calendar, market: Instrument) -> Ground:
     """Features once, and the terms and limits of `settings`; InputError where the bars cannot be traded."""

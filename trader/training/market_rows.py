@@ -1,6 +1,6 @@
 """Bars in columns to the market half of their observations: 39 numbers a bar, by the engine's own kernel.
 
-`trader.kernels.market_batch.assemble` makes a bar's window of 20 rows again. May import the kernels, the domain and
+A bar's window is the newest 20 of their first 11 numbers. May import the kernels, the domain and
 the adapters' columns.
 """
 

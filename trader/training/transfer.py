@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from msgspec import Struct
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from trader.errors import BundleError
@@ -69,7 +70,7 @@ def read_critic(path: Path) -> dict[str, Floats] | None:
         return None
     try:
         return load_file(path)
-    except Exception as error:
+    except (OSError, SafetensorError) as error:
         msg = f"{path}: no critic ({error}); remove it, and the phase begins with a fresh one"
         raise BundleError(msg) from error
 
