@@ -87,7 +87,7 @@ def _seeds(run: Path) -> list[str]:
         "",
         "Each seed went through all phases. The weights kept are those of the evaluation with the highest mean daily "
         "net R on the validation dates; the seed shipped is the median one of phase 3, never the best. With one "
-        "standard error of a year's mean near 0.15 R, the differences between checkpoints and seeds are mostly "
+        "standard error of a year's mean near 0.2 R, the differences between checkpoints and seeds are mostly "
         "luck, and so is the height of a value that was the highest of several.",
         "",
         "| phase | seed | kept at step | validation: mean daily net R | trades | win rate | shipped |",
