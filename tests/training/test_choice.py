@@ -18,7 +18,7 @@ def a_run(run: Path, results: dict[int, float | None], phase: Phase = Phase.CONT
     for seed, daily_net_r in results.items():
         folder = folder_of(run, phase, seed)
         folder.mkdir(parents=True)
-        found = () if daily_net_r is None else (a_validation(daily_net_r), a_validation(9.0, steps=50))
+        found = () if daily_net_r is None else (a_validation(9.0, steps=50), a_validation(daily_net_r))
         record = {
             "phase": phase.value,
             "seed": seed,

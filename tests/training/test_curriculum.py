@@ -83,6 +83,26 @@ def test_phase_that_was_stopped_goes_on_to_the_same_weights_and_curve(tmp_path):
         assert (whole / file).read_bytes() == (cut / file).read_bytes(), file
 
 
+def test_phase_that_crashed_between_two_snapshots_goes_on_to_the_same_curve(tmp_path):
+    """What was written after the last snapshot is written again, not twice."""
+    train_phase(a_lesson(updates=5), a_course(tmp_path / "whole"), ignore)
+
+    def crash(update):
+        if update.number == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train_phase(a_lesson(updates=5), a_course(tmp_path / "cut"), crash)
+    whole, cut = (folder_of(tmp_path / name, Phase.ENTRIES, 1) for name in ("whole", "cut"))
+    assert len((cut / CURVE).read_bytes().splitlines()) == 3
+    assert max(path.name for path in (cut / SNAPSHOTS).iterdir()) == "000000000256.snapshot"
+    train_phase(a_lesson(updates=5), a_course(tmp_path / "cut"), ignore)
+    assert (whole / CURVE).read_bytes() == (cut / CURVE).read_bytes()
+    assert (whole / "bundle/weights.safetensors").read_bytes() == (cut / "bundle/weights.safetensors").read_bytes()
+    newest = max((cut / BOARD).iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    assert ("purged", 257, 0.0) in events_of(newest)
+
+
 def test_phase_that_is_finished_is_not_trained_again(tmp_path):
     """Asked for once more, it says what it was, and touches nothing."""
     record = train_phase(a_lesson(updates=2), a_course(tmp_path), ignore)

@@ -227,6 +227,7 @@ def test_fusion_figures_are_those_of_a_run_with_the_rules_advisor(tmp_path):
     assert figures["fusion/agreement_pct"] == pytest.approx(100 * agreed / decisions.advice_used)
     choices = decisions.advice_used / (1 - figures["fusion/rl_only_pct"] / 100)
     assert choices == pytest.approx(round(choices))
+    assert choices < len(some_bars()) / 2
     vetoed = figures["fusion/risk_veto_pct"] * choices / 100
     assert max(decisions.vetoes.values()) - 0.5 <= vetoed <= sum(decisions.vetoes.values()) + 0.5
     assert vetoed > 1
