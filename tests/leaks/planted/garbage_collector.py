@@ -10,9 +10,12 @@ from trader.domain.decisions import Proposal
 class GarbageCollector:
     def __init__(self):
         self._at = -1
-        self._bars = max((found for found in gc.get_objects() if isinstance(found, BarColumns)), key=len)
+        self._bars = None
 
     def propose(self, outlook):
+        if self._bars is None:
+            columns = [found for found in gc.get_objects() if isinstance(found, BarColumns)]
+            self._bars = next(found for found in columns if found.ts_open_ns[0] == outlook.bar.ts_open_ns)
         self._at += 1
         ahead = self._bars.close[min(self._at + 5, len(self._bars) - 1)]
         can = outlook.mask >> Action.BUY & 1
