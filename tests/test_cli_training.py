@@ -38,6 +38,8 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Path:
     market = SyntheticMarket(instrument=instrument("NQ"), rolls=False)
     lines = rows_of(concatenate(list(generate(3, "2019-01-07", 4, calendar=Calendar.load(), market=market))))
     (folder / "good.csv").write_text("".join(lines))
+    later = rows_of(concatenate(list(generate(3, "2019-01-22", 2, calendar=Calendar.load(), market=market))))
+    (folder / "gap.csv").write_text("".join(lines + later[1:]))
     (folder / "short.csv").write_text("".join(lines[:600]))
     (folder / "cut.csv").write_text("".join(lines[:3_000]) + lines[3_000][:17])
     bundle(folder / "other_phase", phase="phase-1")
@@ -67,7 +69,10 @@ GOOD = f"--bars good.csv {HOW}"
 SHORT = f"--bars short.csv {HOW}"
 
 CASES = [
-    (f"train --phase 1 {SHORT}", 66, ("the features need about 1,000 bars",)),
+    (f"train --phase 1 {SHORT}", 66, ("the features need about 1,000 before",)),
+    (f"train --phase 1 --bars gap.csv {HOW}", 66, ("between 2019-01-10 and 2019-01-22", "--to 2019-01-10")),
+    (f"evaluate --model flat --bars gap.csv {HOW}", 66, ("no bars for 7 sessions", "fill the gap")),
+    (f"train --phase 1 {GOOD} --name ../out", 2, ("--name ../out", "plain name")),
     (f"train --phase 1 --bars cut.csv {HOW}", 66, ("cut.csv, line 3001", "--on-bad-bar skip")),
     (f"train --phase 1 {GOOD} --config range.yaml", 78, ("range.yaml:2", "ppo.gamma = 1.5", "equal to 1")),
     (f"train --phase 1 {GOOD} --config unknown.yaml", 78, ("unknown.yaml:2", "did you mean ppo.gamma?")),

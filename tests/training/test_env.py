@@ -8,6 +8,7 @@ from sb3_contrib import MaskablePPO
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from training_builders import CALENDAR, a_ground, a_tape, awkward_bars, some_bars
 
+from trader.adapters.columns import concatenate
 from trader.domain.sessions import et_ns
 from trader.errors import InputError, InvariantError
 from trader.kernels import book, rules, training
@@ -217,9 +218,29 @@ def test_tape_hash_covers_prices_and_volumes():
     assert a_tape(some_bars(seed=6)).sha256 != the_tape().sha256
 
 
+def test_tape_of_a_gap_of_days_is_refused_by_its_dates():
+    """Two missing sessions are a vendor's hole; three are another history, and the message says where to cut."""
+    columns = some_bars("2019-11-11", 9)
+    sessions = CALENDAR.session_index(columns.ts_open_ns)
+    first = sessions[0]
+
+    def without_sessions(*numbers: int):
+        keep = np.flatnonzero(~np.isin(sessions - first, numbers))
+        return concatenate(
+            [
+                columns.rows(int(part[0]), int(part[-1]) + 1)
+                for part in np.split(keep, np.flatnonzero(np.diff(keep) > 1) + 1)
+            ]
+        )
+
+    assert len(a_tape(without_sessions(3, 4)).session_dates) == 7
+    with pytest.raises(InputError, match="no bars for 3 sessions between 2019-11-13 and 2019-11-19: fill the gap"):
+        a_tape(without_sessions(3, 4, 5))
+
+
 def test_tape_of_too_few_bars_is_refused():
     """Without warm-up there is nothing to begin at, and the message says how much is needed."""
-    with pytest.raises(InputError, match="no bar is left"):
+    with pytest.raises(InputError, match="no bar is left to trade at: 600 bars were given"):
         a_tape(some_bars().rows(0, 600))
 
 

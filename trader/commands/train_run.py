@@ -105,6 +105,9 @@ def _new_folder(runs: Path, name: str | None) -> Path:
     if name is None:
         number = 1 + max((int(path.name[4:]) for path in runs.glob("run-*") if path.name[4:].isdigit()), default=0)
         name = f"run-{number:03d}"
+    if Path(name).name != name or name.startswith("."):
+        msg = f"--name {name}: expected a plain name; the folder of all runs is run.dir"
+        raise UsageError(msg)
     if (runs / name / RUN_FILE).exists():
         msg = f"{runs / name}: is there already; go on with --resume {runs / name}, or give another --name"
         raise UsageError(msg)

@@ -152,23 +152,22 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
         return total
 
     def _infos(self, ended: NDArray[np.bool_]) -> list[Info]:
+        """Empty where the episode goes on; the arrays of those that ended are cut once, not one by one."""
         infos = self._quiet.copy()
-        for n in np.flatnonzero(ended):
-            infos[n] = self._end_of(int(n))
+        fleet, places = self._fleet, np.flatnonzero(ended)
+        terms = fleet.episode_rewards[places]
+        totals, pnl = self._total(terms).tolist(), terms[:, training.PNL_R].tolist()
+        breach = (-self._shaping.breach * terms[:, training.BREACH_R]).tolist()
+        lengths, cut = fleet.episode_steps[places].tolist(), (fleet.outcomes[places] == training.TRUNCATED).tolist()
+        seen = fleet.end_seen[places]
+        for i, n in enumerate(places.tolist()):
+            infos[n] = {
+                "terminal_observation": seen[i],
+                "TimeLimit.truncated": cut[i],
+                "episode": {"r": totals[i], "l": lengths[i], "t": 0.0},
+                "rewards": {"pnl": pnl[i], "breach": breach[i]},
+            }
         return infos
-
-    def _end_of(self, n: int) -> Info:
-        fleet = self._fleet
-        terms = fleet.episode_rewards[n]
-        return {
-            "terminal_observation": fleet.end_seen[n].copy(),
-            "TimeLimit.truncated": bool(fleet.outcomes[n] == training.TRUNCATED),
-            "episode": {"r": float(self._total(terms)), "l": int(fleet.episode_steps[n]), "t": 0.0},
-            "rewards": {
-                "pnl": float(terms[training.PNL_R]),
-                "breach": -self._shaping.breach * float(terms[training.BREACH_R]),
-            },
-        }
 
 
 def _as_text(state: Any) -> Any:

@@ -17,6 +17,8 @@ from trader.kernels.market import ROW_SIZE, WINDOW_BARS
 from trader.schedule import Window, plan_session
 from trader.training.market_rows import market_bars, market_rows
 
+GAP_SESSIONS_MAX = 2
+"""Sessions in a row that may be missing between two bars."""
 _BASE, _FULL = 1, 2  # of market_batch.batch_rows: which vector has its windows
 
 
@@ -57,13 +59,14 @@ class TrainingTape(Struct, frozen=True, eq=False):
 
 
 def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrument: Instrument) -> TrainingTape:
-    """Prepare `columns`; InputError where bars lie outside sessions or no bar is left to begin at."""
+    """Prepare `columns`; InputError where bars lie outside sessions, days are missing, or nothing can be traded."""
     indexes = calendar.session_index(columns.ts_open_ns)
     if (indexes < 0).any():
         msg = f"{np.count_nonzero(indexes < 0)} bars lie outside every session; training takes validated bars only"
         raise InputError(msg)
     known, session_of = np.unique(indexes, return_inverse=True)
     sessions = [calendar.session(int(index)) for index in known]
+    _refuse_gap(known, sessions)
     market = market_bars(columns, instrument, calendar)
     made = market_rows(market)
     flags = _flags(columns, session_of, sessions, window, is_full=made.fullness == _FULL)
@@ -92,10 +95,25 @@ def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrumen
     )
 
 
+def _refuse_gap(known: NDArray[np.int64], sessions: Sequence[Session]) -> None:
+    """A day or two may be missing from any vendor's files; more is a file of two histories."""
+    missing = np.diff(known) - 1
+    if (missing > GAP_SESSIONS_MAX).any():
+        at = int(np.argmax(missing > GAP_SESSIONS_MAX))
+        msg = (
+            f"no bars for {missing[at]} sessions between {sessions[at].date} and {sessions[at + 1].date}: fill the "
+            f"gap, or take one side of it with --to {sessions[at].date} or --from {sessions[at + 1].date}"
+        )
+        raise InputError(msg)
+
+
 def _starts(flags: NDArray[np.int64], session_of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     starts = np.flatnonzero((flags & training.ENTRIES_OPEN != 0) & (flags & training.LAST == 0))
     if not len(starts):
-        msg = "no bar is left to begin an episode at: the features need about 1,000 bars, the window regular hours"
+        msg = (
+            f"no bar is left to trade at: {len(flags):,} bars were given, the features need about 1,000 before the "
+            "first, and the entry window regular hours; give a longer file or wider --from and --to"
+        )
         raise InputError(msg)
     return starts, starts[np.unique(session_of[starts], return_index=True)[1]]
 
