@@ -3,7 +3,8 @@
 Usage: python scripts/null_markets.py [--strategies sma_cross,ppo] [--markets 200] [--bar-minutes 1] [--sessions 70]
 [--model BUNDLE] [--processes N] [--out FILE]
 
-Results are appended to FILE (`.bench/null-markets.jsonl`), a line a market; what stands there is not computed again.
+Results are appended to FILE (`benchmarks/null-markets.jsonl`), a line a market; what stands there for the same model
+and settings is not computed again.
 Exit 1 where a strategy has more false yes than allowed.
 """
 
@@ -26,7 +27,7 @@ from trader.observation import SESSION_MINUTES
 from trader.settings import Settings, decision_hash, load_settings
 
 FIRST_MARKET = 1_000
-OUT = Path(".bench/null-markets.jsonl")
+OUT = Path("benchmarks/null-markets.jsonl")
 
 
 def settings_of(strategy: str, model: str | None) -> Settings:
