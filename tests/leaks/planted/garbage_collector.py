@@ -14,7 +14,8 @@ class GarbageCollector:
 
     def propose(self, outlook):
         if self._bars is None:
-            columns = [found for found in gc.get_objects() if isinstance(found, BarColumns)]
+            # Not isinstance, which asks each object for its class: some of torch's warn when they are asked.
+            columns = [found for found in gc.get_objects() if type(found) is BarColumns]
             self._bars = next(found for found in columns if found.ts_open_ns[0] == outlook.bar.ts_open_ns)
         self._at += 1
         ahead = self._bars.close[min(self._at + 5, len(self._bars) - 1)]
