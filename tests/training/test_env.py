@@ -344,3 +344,15 @@ def test_env_restored_goes_on_as_if_nothing_had_happened():
     assert on(other) == expected
     with pytest.raises(InvariantError, match="belongs to another configuration"):
         an_env(count=3).restore(state)
+
+
+def test_env_restored_from_a_state_without_its_generator_names_what_is_missing():
+    """Nothing is taken over: half a state would go on with other draws."""
+    env, other = an_env(count=2), an_env(count=2, seed=99)
+    env.reset()
+    state = env.state()
+    del state["generator"]
+    before = other.state()
+    with pytest.raises(InvariantError, match="has no generator"):
+        other.restore(state)
+    assert all((values == before[name]).all() for name, values in other.state().items())

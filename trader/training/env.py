@@ -101,6 +101,9 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from `state`; InvariantError where it is that of another environment."""
+        if "generator" not in state:
+            msg = "the environment's state has no generator of episode starts: it was not made by `state`"
+            raise InvariantError(msg)
         for name in STATE_FIELDS:
             own, given = getattr(self._fleet, name), state.get(name)
             if given is None or own.shape != given.shape or own.dtype != given.dtype:
