@@ -7,19 +7,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from log_builders import three_days, write_files
+from damaged_logs import FILES, NAMES, SEALER
 
 from trader.analysis.verify import Status, describe, run_verify, verify
 from trader.errors import InputError
-
-FILES, SEALER = three_days()
-NAMES = list(FILES)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """An undamaged run on disk."""
-    return write_files(tmp_path / "run", FILES, SEALER)
 
 
 def test_verify_one_file_starts_from_the_head_that_it_states(run: Path):
