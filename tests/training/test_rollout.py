@@ -48,38 +48,27 @@ def backtested(columns, strategy, *overrides: str) -> tuple[list[ClosedTrade], i
     return trades, run.engine.accounts_used
 
 
+NUMBERS = (
+    "opened_ns",
+    "closed_ns",
+    "side",
+    "entry_ticks",
+    "exit_ticks",
+    "pnl_cents",
+    "optimistic_pnl_cents",
+    "risk_cents",
+)
+"""What a round trip was, besides its reason: of the engine's record and of a rollout's columns by the same names."""
+
+
 def as_rows(trades: list[ClosedTrade]) -> list[tuple]:
-    return [
-        (
-            t.opened_ns,
-            t.closed_ns,
-            int(t.side),
-            t.entry_ticks,
-            t.exit_ticks,
-            t.pnl_cents,
-            t.optimistic_pnl_cents,
-            t.risk_cents,
-            t.reason,
-        )
-        for t in trades
-    ]
+    return [(*(int(getattr(trade, name)) for name in NUMBERS), trade.reason) for trade in trades]
 
 
 def rolled_rows(rollout: Rollout) -> list[tuple]:
-    t = rollout.trades
-    columns = (
-        t.opened_ns,
-        t.closed_ns,
-        t.side,
-        t.entry_ticks,
-        t.exit_ticks,
-        t.pnl_cents,
-        t.optimistic_pnl_cents,
-        t.risk_cents,
-        t.reason,
-    )
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    return [(*row[:-1], REASONS[row[-1]]) for row in rows]
+    trades = rollout.trades
+    numbers = zip(*(getattr(trades, name).tolist() for name in NUMBERS), strict=True)
+    return [(*row, REASONS[reason]) for row, reason in zip(numbers, trades.reason.tolist(), strict=True)]
 
 
 WIDE = "account.trailing_limit_usd=20000"
