@@ -58,3 +58,18 @@ def test_gym_view_takes_a_masked_action_as_hold():
     expected, reward_of_hold, *_ = other.step(0)
     assert (obs == expected).all()
     assert reward == reward_of_hold
+
+
+def test_gym_view_reset_in_mid_episode_opens_a_new_account_without_a_position():
+    """What was open is dropped, and the drawdown that it had made with it."""
+    env = an_env()
+    obs, _ = env.reset(seed=3)
+    rng = np.random.default_rng(1)
+    while obs[257] == 0.0 or not obs[220]:
+        obs, _, terminated, truncated, _ = env.step(int(rng.choice(np.flatnonzero(env.action_masks()))))
+        if terminated or truncated:
+            obs, _ = env.reset()
+    obs, _ = env.reset()
+    assert obs[257] == 0.0
+    assert obs[220:225].tolist() == [0.0] * 5
+    assert env.action_masks()[:3].all()

@@ -16,7 +16,9 @@ Info = dict[str, Any]
 class GymView(gymnasium.Env[Obs, np.int64]):  # type: ignore[misc]  # the library ships no types here
     """`env`, which has one account. An action that the mask forbids is taken as HOLD, as random samplers need it.
 
-    The account runs on from episode to episode, as in `env`; `reset(seed=...)` opens a new one.
+    The account runs on from episode to episode, as in `env`: `reset` after an end shows the episode that has begun.
+    `reset` in mid-episode drops the account with what it has open and opens a new one at another random bar, as
+    `reset(seed=...)` does at any time, from the first bar of that seed.
     """
 
     def __init__(self, env: TradingEnv) -> None:
@@ -26,7 +28,7 @@ class GymView(gymnasium.Env[Obs, np.int64]):  # type: ignore[misc]  # the librar
         self.action_space = env.action_space
 
     def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[Obs, Info]:
-        """The first choice of an episode; `options` has none."""
+        """The first choice of an episode, of a new account unless the one before has just ended; `options` has none."""
         super().reset(seed=seed, options=options)
         if seed is not None:
             self._env.seed(seed)
