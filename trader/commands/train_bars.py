@@ -14,8 +14,8 @@ from trader.options import BarOptions
 
 SYNTHETIC = "synthetic"
 SYNTHETIC_SEED = 1
-OTHER_SEED = 1_000_003
-"""Added for validation: the same seed would draw the same returns again."""
+VALIDATION_SEED = 1_000_004
+"""Another one for validation: the same seed would draw the same returns again."""
 
 
 class LearnBars(Struct, frozen=True, kw_only=True, eq=False):
@@ -32,7 +32,7 @@ class LearnBars(Struct, frozen=True, kw_only=True, eq=False):
 def learn_bars(options: BarOptions, market: Instrument, calendar: Calendar, *, validates: bool = False) -> LearnBars:
     """Read or generate them; InputError names file, line, field and remedy."""
     if options.bars == SYNTHETIC and not Path(SYNTHETIC).exists():
-        return _synthetic(options, market, calendar, SYNTHETIC_SEED + OTHER_SEED * validates)
+        return _synthetic(options, market, calendar, VALIDATION_SEED if validates else SYNTHETIC_SEED)
     source = open_source(options, market, calendar)
     columns = concatenate(list(source.columns()))
     return LearnBars(
