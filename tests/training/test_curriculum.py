@@ -1,6 +1,7 @@
 """A phase from its beginning to its bundle, with stops, judges and refusals on the way."""
 
 import json
+from shutil import rmtree
 
 import msgspec
 import numpy as np
@@ -101,6 +102,29 @@ def test_phase_that_crashed_between_two_snapshots_goes_on_to_the_same_curve(tmp_
     assert (whole / "bundle/weights.safetensors").read_bytes() == (cut / "bundle/weights.safetensors").read_bytes()
     newest = max((cut / BOARD).iterdir(), key=lambda file: file.stat().st_mtime_ns)
     assert ("purged", 257, 0.0) in events_of(newest)
+
+
+def test_phase_whose_snapshots_were_lost_begins_its_curve_anew(tmp_path):
+    """What stands there of the lost training goes, also when the new one is cut off before it has written as much."""
+
+    def crash_at(number):
+        def crash(update):
+            if update.number == number:
+                raise ZeroDivisionError
+
+        return crash
+
+    cut = folder_of(tmp_path / "cut", Phase.ENTRIES, 1)
+    for number in (3, 1):
+        with pytest.raises(ZeroDivisionError):
+            train_phase(a_lesson(updates=3), a_course(tmp_path / "cut"), crash_at(number))
+        assert len((cut / CURVE).read_bytes().splitlines()) == number
+        if number == 3:
+            rmtree(cut / SNAPSHOTS)
+    train_phase(a_lesson(updates=3), a_course(tmp_path / "cut"), ignore)
+    train_phase(a_lesson(updates=3), a_course(tmp_path / "whole"), ignore)
+    whole = folder_of(tmp_path / "whole", Phase.ENTRIES, 1)
+    assert (whole / CURVE).read_bytes() == (cut / CURVE).read_bytes()
 
 
 def test_phase_that_is_finished_is_not_trained_again(tmp_path):

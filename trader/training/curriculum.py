@@ -83,7 +83,8 @@ class _Training:
         self._watch.action, self._watch.one_sided_since = story.get("one_sided", [None, 0])
         folder.mkdir(parents=True, exist_ok=True)
         self._curve = open_alone(folder / CURVE)
-        self._curve.truncate(story.get("curve_bytes", 0))
+        self._curve.seek(story.get("curve_bytes", 0))  # where the file ends from now on, and what `tell` says
+        self._curve.truncate()
         self._board = Board(folder / BOARD, self._learner)
 
     def run(self, report: Callable[[Update], None]) -> Record:
