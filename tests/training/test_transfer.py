@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from shutil import copytree
 from tempfile import mkdtemp
 
 import msgspec
@@ -19,7 +20,7 @@ from trader.training.beginning import Beginning, begin, open_source, probe
 from trader.training.bundling import Origin, keep_bundle, network_of, taught_by
 from trader.training.curriculum import train_phase
 from trader.training.phases import BUNDLE, CRITIC, Phase, folder_of
-from trader.training.transfer import critic_of, new_action_biases, read_critic
+from trader.training.transfer import critic_of, new_action_biases, read_critic, save_critic
 
 OBSERVATIONS = 10_000
 
@@ -214,6 +215,27 @@ def test_critic_file_that_is_damaged_is_refused(tmp_path):
     assert read_critic(tmp_path / "absent") is None
 
 
+@pytest.mark.parametrize("changed", [-3, 5, None])
+def test_critic_file_of_other_widths_is_refused_by_name(tmp_path, changed):
+    """Narrower layers are not padded, wider ones not cut, missing ones not invented: the file and the remedy are named.
+
+    `changed` is how many units the last layer has more; None is a critic without it.
+    """
+    before = the_runs()[Phase.ENTRIES]
+    copytree(before / BUNDLE, tmp_path / BUNDLE)
+    critic = read_critic(before / CRITIC)
+    assert critic is not None
+    width = critic["value_net.weight"].shape[1]
+    if changed is None:
+        del critic["value_net.weight"]
+    else:
+        critic["value_net.weight"] = np.zeros((1, width + changed), np.float32)
+    save_critic(tmp_path / CRITIC, critic)
+    said = rf"{CRITIC}: .*another network\.hidden \(value_net\.weight is .*, here \(1, {width}\)\); remove it"
+    with pytest.raises(BundleError, match=said):
+        begin(a_lesson(Phase.MANAGEMENT, source=tmp_path / BUNDLE))
+
+
 def test_bundle_of_each_phase_says_what_it_reads_and_does(tmp_path):
     """228 values and three actions, 228 and six, 261 and six; torch's own answers are in it."""
     expected = {
@@ -268,9 +290,13 @@ def test_bundle_names_every_date_that_its_phases_have_learned_from():
     assert (taught.span.first_session, taught.span.last_session) == ("2019-11-20", "2019-12-06")
     assert (taught.span.sha256, taught.label) == ("cd", Label.IN_SAMPLE)
     assert taught_by(manifest, ORIGIN) == ORIGIN
-    real = msgspec.structs.replace(manifest.provenance, label=Label.IN_SAMPLE)
+    real = msgspec.structs.replace(manifest.provenance, label=Label.IN_SAMPLE, note="Has seen real bars.")
     taught = taught_by(msgspec.structs.replace(manifest, provenance=real), msgspec.structs.replace(ORIGIN, span=later))
-    assert taught.label is Label.IN_SAMPLE
+    assert (taught.label, taught.note) == (Label.IN_SAMPLE, "Has seen real bars.")
+    own = msgspec.structs.replace(ORIGIN, span=later, label=Label.IN_SAMPLE, note="Sees other real bars.")
+    for provenance in (manifest.provenance, real):
+        taught = taught_by(msgspec.structs.replace(manifest, provenance=provenance), own)
+        assert (taught.label, taught.note) == (Label.IN_SAMPLE, "Sees other real bars.")
 
 
 def test_bundle_keeps_the_dates_of_its_first_phase_when_two_phases_learn_from_the_same_later_bars():

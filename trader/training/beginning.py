@@ -30,6 +30,7 @@ from trader.training.transfer import (
     scale_of,
     set_new_actions,
     transfer,
+    transfer_critic,
     widened,
 )
 
@@ -93,9 +94,12 @@ def begin(lesson: Lesson) -> Beginning:
     _check_fit(bundle, lesson)
     weights = weights_of(bundle)
     scale = widened(scale_of(bundle, weights), lesson.inputs.width)
-    critic = read_critic(lesson.source.parent / CRITIC)
+    critic_file = lesson.source.parent / CRITIC
+    critic = read_critic(critic_file)
     model = _model(lesson, scale)
-    transfer(model, weights, critic, source=lesson.source)
+    transfer(model, weights, source=lesson.source)
+    if critic is not None:
+        transfer_critic(model, critic, source=critic_file)
     if bundle.manifest.actions < lesson.phase.actions:
         set_new_actions(model, _biases(lesson, model, scale, bundle.manifest.actions))
     taught = taught_by(bundle.manifest, lesson.origin)

@@ -40,10 +40,10 @@ class Origin(Struct, frozen=True, kw_only=True):
 def taught_by(source: Manifest, origin: Origin) -> Origin:
     """What a policy has learned from that begins from `source` and goes on with `origin`.
 
-    In-sample is judged by dates: the dates of both are in it, and the heavier of the two labels.
+    In-sample is judged by dates: the dates of both are in it, and the heavier of the two labels with its note.
     """
     before = source.provenance
-    is_real = Label.IN_SAMPLE in {before.label, origin.label}
+    heavier = before if before.label is Label.IN_SAMPLE is not origin.label else origin
     span = before.training  # with the same bars again it has their dates, and perhaps those of a phase before
     if span.sha256 != origin.span.sha256:
         span = msgspec.structs.replace(
@@ -52,7 +52,7 @@ def taught_by(source: Manifest, origin: Origin) -> Origin:
             first_session=min(span.first_session, origin.span.first_session),
             last_session=max(span.last_session, origin.span.last_session),
         )
-    return msgspec.structs.replace(origin, span=span, label=Label.IN_SAMPLE if is_real else origin.label)
+    return msgspec.structs.replace(origin, span=span, label=heavier.label, note=heavier.note)
 
 
 def weights_now(learner: Learner, scale: Scale) -> Weights:

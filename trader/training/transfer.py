@@ -92,8 +92,8 @@ def scale_of(bundle: Bundle, weights: Weights) -> Scale:
     return Scale(mean=weights.mean, variance=weights.variance)
 
 
-def transfer(model: BatchedPPO, weights: Weights, critic: dict[str, Floats] | None, *, source: Path) -> None:
-    """Give `model` the policy of `weights`, and the critic if there is one; BundleError where widths differ.
+def transfer(model: BatchedPPO, weights: Weights, *, source: Path) -> None:
+    """Give `model` the policy of `weights`, which are from `source`; BundleError where widths differ.
 
     The model may have more inputs and more actions. Biases of new actions are left for `set_new_actions`.
     """
@@ -112,8 +112,28 @@ def transfer(model: BatchedPPO, weights: Weights, critic: dict[str, Floats] | No
         raise BundleError(msg)
     for name, tensor in _actor_tensors(weights, state).items():
         state[name] = tensor
-    for name, values in (critic or {}).items():
-        state[name] = torch.from_numpy(_grown(values, tuple(state[name].shape)))
+    model.policy.load_state_dict(state)
+
+
+def transfer_critic(model: BatchedPPO, critic: dict[str, Floats], *, source: Path) -> None:
+    """Give `model` the critic of the file `source`, which may read fewer inputs; BundleError where widths differ."""
+    state = model.policy.state_dict()
+    own = {name: tuple(tensor.shape) for name, tensor in state.items() if is_critic(name)}
+    theirs = {name: values.shape for name, values in critic.items()}
+    first = f"{CRITIC}.0.weight"
+    units, inputs = own[first]
+    narrower = theirs.get(first) in [(units, fewer) for fewer in range(1, inputs)]
+    fitting = own | {first: theirs[first]} if narrower else own
+    wrong = sorted(name for name in own.keys() | theirs.keys() if fitting.get(name) != theirs.get(name))
+    if wrong:
+        name = wrong[0]
+        msg = (
+            f"{source}: is the critic of another network.hidden ({name} is {theirs.get(name)}, here {own.get(name)}); "
+            "remove it, and the phase begins with a fresh one, or train the phase before again"
+        )
+        raise BundleError(msg)
+    for name, values in critic.items():
+        state[name] = torch.from_numpy(_grown(values, own[name]))
     model.policy.load_state_dict(state)
 
 
