@@ -46,7 +46,7 @@ def test_episode_of_an_account_near_its_threshold_is_cut_at_the_end_of_entries_n
     """It may not enter any more, and is replaced afterwards; but it has not breached, so its value runs on."""
     columns = some_bars()
     env = an_env(a_ground(columns, "risk.dd_buffer_threshold=0.99", *FREE[1:]))
-    context = env.ground.tape.bars.context
+    context = env.ground.tape.bars.context.reshape(len(columns), CONTEXT_SIZE)
     env.reset()
     rng, replaced = np.random.default_rng(2), 0
     for _ in range(300):
