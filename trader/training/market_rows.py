@@ -83,14 +83,23 @@ def market_bars(bars: BarColumns, instrument: Instrument, calendar: Calendar) ->
 
 def session_table(ts_open_ns: NDArray[np.int64], calendar: Calendar) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Session of each opening time: rows [T] of a table [S, 6] of bounds in minutes, 0 for no RTH or no halt."""
+    used, session_of = sessions_used(ts_open_ns, calendar)
+    table = [_bounds_ns(calendar, int(index)) for index in used]
+    return session_of, np.array(table, dtype=np.int64).reshape(-1, 6) // MINUTE_NS
+
+
+def sessions_used(ts_open_ns: NDArray[np.int64], calendar: Calendar) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sessions [S] that bars open in, by their index of the calendar, and the place [T] of each bar among them.
+
+    InputError where a bar opens outside every session.
+    """
     indices = calendar.session_index(ts_open_ns)
     outside = np.flatnonzero(indices < 0)
     if len(outside):
         msg = f"bar {outside[0]} of {len(indices)} opens outside every session; skip such bars where they are read"
         raise InputError(msg)
     used, session_of = np.unique(indices, return_inverse=True)
-    table = [_bounds_ns(calendar, int(index)) for index in used]
-    return session_of.astype(np.int64), np.array(table, dtype=np.int64).reshape(-1, 6) // MINUTE_NS
+    return used, session_of.astype(np.int64)
 
 
 def _bounds_ns(calendar: Calendar, index: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from trader.errors import InputError
 from trader.kernels import training
 from trader.kernels.market import ROW_SIZE, WINDOW_BARS
 from trader.schedule import Window, plan_session
-from trader.training.market_rows import market_bars, market_rows
+from trader.training.market_rows import market_bars, market_rows, sessions_used
 
 GAP_SESSIONS_MAX = 2
 """Sessions in a row that may be missing between two bars."""
@@ -60,11 +60,7 @@ class TrainingTape(Struct, frozen=True, eq=False):
 
 def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrument: Instrument) -> TrainingTape:
     """Prepare `columns`; InputError where bars lie outside sessions, days are missing, or nothing can be traded."""
-    indexes = calendar.session_index(columns.ts_open_ns)
-    if (indexes < 0).any():
-        msg = f"{np.count_nonzero(indexes < 0)} bars lie outside every session; training takes validated bars only"
-        raise InputError(msg)
-    known, session_of = np.unique(indexes, return_inverse=True)
+    known, session_of = sessions_used(columns.ts_open_ns, calendar)
     sessions = [calendar.session(int(index)) for index in known]
     _refuse_gap(known, sessions)
     market = market_bars(columns, instrument, calendar)
