@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trader import observation
+from trader.kernels.indicators import wilder
 from trader.observation import BASE_SIZE, FEATURES, FULL_SIZE, INDEX, Clock, Group, first_full, settled
 
 ROOT = Path(__file__).parents[1]
@@ -127,11 +128,20 @@ def test_first_full_of_a_vector_is_its_slowest_feature() -> None:
 
 
 def test_settled_is_never_before_full() -> None:
-    """And the hourly RSI, which forgets slowest, takes four to five sessions."""
+    """And the hourly RSI, which forgets slowest, takes five to six sessions."""
     for bar_minutes in (1, 3, 5, 15):
         assert all(f.settled(bar_minutes) >= f.first_full(bar_minutes) for f in FEATURES)
-    assert settled(FULL_SIZE, 1) == FEATURES[INDEX["rsi_60min"]].settled(1) == 6_300
-    assert settled(BASE_SIZE, 1) < 500
+    assert settled(FULL_SIZE, 1) == FEATURES[INDEX["rsi_60min"]].settled(1) == 7_860
+    assert settled(BASE_SIZE, 1) < 600
+
+
+@pytest.mark.parametrize(("name", "period"), [("momentum_t", 14), ("volatility_regime", 195)])
+def test_settled_average_is_within_a_thousandth_of_its_clip_of_another_five_clips_off(name: str, period: int) -> None:
+    """By the kernel's own Wilder average, from the bar on at which it is full; a bar earlier it is not yet."""
+    off = [5.0]
+    for count in range(period + 1, FEATURES[INDEX[name]].settled(1)):
+        off.append(wilder(off[-1], 0.0, count, period))
+    assert off[-1] <= 1e-3 < off[-2]
 
 
 def test_clock_time_features_are_those_of_the_specification() -> None:

@@ -7,6 +7,7 @@ May import msgspec and the standard library's pure parts.
 
 import hashlib
 import json
+import math
 from enum import StrEnum
 from functools import cache
 
@@ -70,8 +71,8 @@ class Feature(Struct, frozen=True, kw_only=True):
     """One number of the vector. `low` and `high` are its clip; `neutral` is its value where it would be 0/0.
 
     `full_bars` bars make its window full, and `clock` says what else must be complete: 15 closed bars of a higher time
-    frame, or a session seen from its open. `settled_bars` plus `settled_minutes` of clock time are, as measured, enough
-    for the start of the history to move the value by less than 1e-3 of its clip; 0 where the value has no memory.
+    frame, or a session seen from its open. After `settled_bars` plus `settled_minutes` of clock time the start of the
+    history moves the value by less than 1e-3 of its clip, as `_START_CLIPS` says; 0 where the value has no memory.
     """
 
     index: int
@@ -109,7 +110,7 @@ def first_full(size: int, bar_minutes: int) -> int:
 
 
 def settled(size: int, bar_minutes: int) -> int:
-    """Bars of history after which each of the first `size` features is settled: what a live warm-up asks for."""
+    """Bars of history after which each of the first `size` features is settled: the longest look-back."""
     return max(feature.settled(bar_minutes) for feature in FEATURES[:size])
 
 
@@ -142,15 +143,51 @@ class _Definition(Struct, frozen=True):
     neutral: float = 0.0
 
 
+_START_CLIPS = 5
+"""By how many of its clips the start may move a value at the moment when the average in it is first full.
+
+An average of n values keeps 1 - 1/n of its start with each new one, so from here on arithmetic says when 1e-3 of the
+clip is left. The number itself depends on how much livelier the market was at the start than at the bar in question:
+1 or so on nearly all of NQ's one-minute bars of 2015 to 2022, 3.7 at most (March 2020, prices locked at their limit).
+No number is enough for every market: while prices stand still nothing is forgotten.
+
+Where a threshold, a swing or two averages on each other rule out such a bound, the table holds the slowest start on the
+same bars, of 197,602, and a tenth, in tens; mirror images (highs, lows) share theirs. `scripts/measure_settled.py`
+measures both kinds.
+"""
+
+
+def _faded(period: int) -> int:
+    """Bars until Wilder's average of `period` changes has left its start behind; a change needs the bar before."""
+    return 1 + period + math.ceil(math.log(_START_CLIPS * 1_000) / -math.log1p(-1 / period))
+
+
+_ATR_14 = _faded(14)
+_ATR_195 = _faded(195)
+_RSI = 250
+_EMAS = 180
+_ADX_SLOPE = 280
+_REGIME = 310
+_LEVELS = 620
+_TWO_SWINGS = 240
+_TWINS = 350
+_SWING = 280
+
+
+def _faded_minutes(frame_minutes: int) -> int:
+    """The same for bars of a higher time frame; the one in which the history begins does not count."""
+    return frame_minutes * (1 + _ATR_14)
+
+
 _ROW = (
-    _Definition("close", "(close - previous close) / ATR14", -5, 5, 15, settled_bars=100),
+    _Definition("close", "(close - previous close) / ATR14", -5, 5, 15, settled_bars=_ATR_14),
     _Definition("volume", "z-score of log1p(volume) over 60 bars, population deviation", -5, 5, 60),
-    _Definition("sma_5", "(close - SMA5) / ATR14", -5, 5, 15, settled_bars=100),
-    _Definition("sma_20", "(close - SMA20) / ATR14", -10, 10, 20, settled_bars=100),
-    _Definition("rsi", "(RSI14 - 50) / 50", -1, 1, 15, settled_bars=130),
-    _Definition("macd", "(EMA12 - EMA26) / ATR14", -5, 5, 26, settled_bars=120),
-    _Definition("momentum", "(close - close[t-10]) / (ATR14 sqrt 10)", -5, 5, 15, settled_bars=100),
-    _Definition("atr", "log2(ATR14 / mean of ATR14 over 390 bars)", -3, 3, 404, settled_bars=460),
+    _Definition("sma_5", "(close - SMA5) / ATR14", -5, 5, 15, settled_bars=_ATR_14),
+    _Definition("sma_20", "(close - SMA20) / ATR14", -10, 10, 20, settled_bars=_ATR_14),
+    _Definition("rsi", "(RSI14 - 50) / 50", -1, 1, 15, settled_bars=_RSI),
+    _Definition("macd", "(EMA12 - EMA26) / ATR14", -5, 5, 26, settled_bars=_EMAS),
+    _Definition("momentum", "(close - close[t-10]) / (ATR14 sqrt 10)", -5, 5, 15, settled_bars=_ATR_14),
+    _Definition("atr", "log2(ATR14 / mean of ATR14 over 390 bars)", -3, 3, 404, settled_bars=390 + _ATR_14),
     _Definition("session_sin", "sin(2 pi x fraction of the session elapsed at the bar's close)", -1, 1, 1),
     _Definition("session_cos", "cos(2 pi x fraction of the session elapsed at the bar's close)", -1, 1, 1),
     _Definition("rth_to_close", "fraction of RTH that remains at the bar's close; 0 outside RTH", 0, 1, 1),
@@ -159,7 +196,7 @@ _ROW = (
 _POSITION = (
     _Definition("position", "sign of the position: -1, 0, 1", -1, 1, 1),
     _Definition(
-        "entry_distance", "(close - entry) x sign of the position / ATR14; 0 flat", -10, 10, 15, settled_bars=100
+        "entry_distance", "(close - entry) x sign of the position / ATR14; 0 flat", -10, 10, 15, settled_bars=_ATR_14
     ),
     _Definition(
         "stop_distance",
@@ -167,7 +204,7 @@ _POSITION = (
         0,
         10,
         15,
-        settled_bars=100,
+        settled_bars=_ATR_14,
     ),
     _Definition(
         "target_distance",
@@ -175,7 +212,7 @@ _POSITION = (
         0,
         20,
         15,
-        settled_bars=100,
+        settled_bars=_ATR_14,
     ),
     _Definition("bars_in_position", "bars in position / 390", 0, 1, 1),
     _Definition("can_enter", "1 if BUY and SELL are valid now", 0, 1, 1),
@@ -184,16 +221,16 @@ _POSITION = (
 )
 
 _MARKET = (
-    _Definition("adx_slope", "(ADX14 - ADX14[t-5]) / 25", -1, 1, 33, settled_bars=160),
+    _Definition("adx_slope", "(ADX14 - ADX14[t-5]) / 25", -1, 1, 33, settled_bars=_ADX_SLOPE),
     _Definition(
         "vwap_distance",
         "(close - session VWAP of (high + low + close) / 3) / ATR14",
-        -10, 10, 15, clock=Clock.SESSION, settled_bars=100,
+        -10, 10, 15, clock=Clock.SESSION, settled_bars=_ATR_14,
     ),
-    _Definition("volatility_regime", "log2(ATR14 / ATR195)", -3, 3, 196, settled_bars=1440),
+    _Definition("volatility_regime", "log2(ATR14 / ATR195)", -3, 3, 196, settled_bars=_ATR_195),
     _Definition("volume_regime", "log2(mean volume of 20 bars / mean volume of 390)", -3, 3, 390),
-    _Definition("momentum_20", "(close - close[t-20]) / (ATR14 sqrt 20)", -5, 5, 21, settled_bars=100),
-    _Definition("momentum_60", "(close - close[t-60]) / (ATR14 sqrt 60)", -5, 5, 61, settled_bars=100),
+    _Definition("momentum_20", "(close - close[t-20]) / (ATR14 sqrt 20)", -5, 5, 21, settled_bars=_ATR_14),
+    _Definition("momentum_60", "(close - close[t-60]) / (ATR14 sqrt 60)", -5, 5, 61, settled_bars=_ATR_14),
     _Definition("efficiency_ratio", "|close - close[t-20]| / sum of the 20 absolute changes (Kaufman)", 0, 1, 21),
     _Definition(
         "spread_ratio",
@@ -204,57 +241,57 @@ _MARKET = (
     _Definition(
         "session_trend",
         "(close - session open) / (ATR14 sqrt(bars since the open, from 1))",
-        -5, 5, 15, clock=Clock.SESSION, settled_bars=100,
+        -5, 5, 15, clock=Clock.SESSION, settled_bars=_ATR_14,
     ),
-    _Definition("market_regime", "sign(+DI14 - -DI14) if ADX14 > 25, else 0", -1, 1, 28, settled_bars=220),
+    _Definition("market_regime", "sign(+DI14 - -DI14) if ADX14 > 25, else 0", -1, 1, 28, settled_bars=_REGIME),
 )  # fmt: skip
 
 _TIMEFRAME = (
-    _Definition("sma50_slope", "(SMA50 - SMA50[t-10]) / ATR14", -5, 5, 60, settled_bars=110),
+    _Definition("sma50_slope", "(SMA50 - SMA50[t-10]) / ATR14", -5, 5, 60, settled_bars=_ATR_14),
     _Definition("sma200_slope", "(SMA200 - SMA200[t-20]) / ATR14", -5, 5, 220),
     _Definition(
         "rsi_15min", "(RSI14 of closed 15-minute bars - 50) / 50", -1, 1, 1,
-        clock=Clock.MINUTES_15, settled_minutes=1720,
+        clock=Clock.MINUTES_15, settled_minutes=_faded_minutes(15),
     ),
     _Definition(
         "rsi_60min", "(RSI14 of closed 60-minute bars - 50) / 50", -1, 1, 1,
-        clock=Clock.MINUTES_60, settled_minutes=6300,
+        clock=Clock.MINUTES_60, settled_minutes=_faded_minutes(60),
     ),
     _Definition("volume_ratio_5", "log2(volume / mean volume of the 5 bars before)", -3, 3, 6),
     _Definition("volume_ratio_20", "log2(volume / mean volume of the 20 bars before)", -3, 3, 21),
     _Definition(
         "price_change_60min",
         "(last closed hourly close - the one before) / ATR14 of closed 60-minute bars",
-        -5, 5, 1, clock=Clock.MINUTES_60, settled_minutes=5350,
+        -5, 5, 1, clock=Clock.MINUTES_60, settled_minutes=_faded_minutes(60),
     ),
     _Definition(
         "level_distance",
         "(close - nearest of the last 10 confirmed swing highs and 10 lows) / ATR14; of two equally near the lower",
-        -10, 10, 15, settled_bars=250,
+        -10, 10, 15, settled_bars=_LEVELS,
     ),
 )  # fmt: skip
 
 _PATTERN = (
-    _Definition("higher_high", "1 if the last swing high is above the previous", 0, 1, 11, settled_bars=100),
-    _Definition("lower_low", "1 if the last swing low is below the previous", 0, 1, 11, settled_bars=100),
-    _Definition("higher_low", "1 if the last swing low is above the previous", 0, 1, 11, settled_bars=100),
-    _Definition("lower_high", "1 if the last swing high is below the previous", 0, 1, 11, settled_bars=100),
+    _Definition("higher_high", "1 if the last swing high is above the previous", 0, 1, 11, settled_bars=_TWO_SWINGS),
+    _Definition("lower_low", "1 if the last swing low is below the previous", 0, 1, 11, settled_bars=_TWO_SWINGS),
+    _Definition("higher_low", "1 if the last swing low is above the previous", 0, 1, 11, settled_bars=_TWO_SWINGS),
+    _Definition("lower_high", "1 if the last swing high is below the previous", 0, 1, 11, settled_bars=_TWO_SWINGS),
     _Definition(
         "double_top",
         "1 - bars since confirmation / 60 if the last two swing highs are within 0.5 ATR14 with a swing low at least "
         "1 ATR14 below both between them, ATR14 at confirmation",
-        0, 1, 15, settled_bars=100,
+        0, 1, 15, settled_bars=_TWINS,
     ),
     _Definition(
         "double_bottom",
         "1 - bars since confirmation / 60 if the last two swing lows are within 0.5 ATR14 with a swing high at least "
         "1 ATR14 above both between them, ATR14 at confirmation",
-        0, 1, 15, settled_bars=100,
+        0, 1, 15, settled_bars=_TWINS,
     ),
-    _Definition("support_distance", "(close - last swing low) / ATR14", -10, 10, 15, settled_bars=110),
-    _Definition("resistance_distance", "(last swing high - close) / ATR14", -10, 10, 15, settled_bars=120),
-    _Definition("breakout", "(close - highest high of the 20 bars before) / ATR14", 0, 3, 21, settled_bars=100),
-    _Definition("breakdown", "(lowest low of the 20 bars before - close) / ATR14", 0, 3, 21, settled_bars=100),
+    _Definition("support_distance", "(close - last swing low) / ATR14", -10, 10, 15, settled_bars=_SWING),
+    _Definition("resistance_distance", "(last swing high - close) / ATR14", -10, 10, 15, settled_bars=_SWING),
+    _Definition("breakout", "(close - highest high of the 20 bars before) / ATR14", 0, 3, 21, settled_bars=_ATR_14),
+    _Definition("breakdown", "(lowest low of the 20 bars before - close) / ATR14", 0, 3, 21, settled_bars=_ATR_14),
 )  # fmt: skip
 
 _RISK = (

@@ -35,13 +35,13 @@ def evaluated(first: str, last: str, **changes: object) -> Sample:
 
 
 def test_gap_of_one_minute_bars_holds_the_longest_look_back():
-    """6,300 settled minutes are 4.6 sessions of 1,380; the session of the last outcome; a week."""
-    assert gap_for(1) == Gap(purge_sessions=6, embargo_sessions=5)
+    """7,860 settled minutes are 5.7 sessions of 1,380; the session of the last outcome; a week."""
+    assert gap_for(1) == Gap(purge_sessions=7, embargo_sessions=5)
 
 
 def test_gap_of_fifteen_minute_bars_counts_their_minutes():
-    """1,440 bars of 15 minutes are 15.7 sessions."""
-    assert gap_for(15) == Gap(purge_sessions=17, embargo_sessions=5)
+    """1,853 bars of 15 minutes are 20.1 sessions."""
+    assert gap_for(15) == Gap(purge_sessions=22, embargo_sessions=5)
 
 
 @given(

@@ -73,7 +73,7 @@ def test_check_commands_of_the_docs_exit_0_and_are_read_by_programs(folder: Path
     ("arguments", "code", "says"),
     [
         (("lookahead", *BARS, "--limit", "1000"), 66, "bars.csv has 1,000 bars in the range; a look-ahead check needs"),
-        (("recursive", *BARS), 66, "a check of beginnings needs 8,376: 7,875 until the slowest feature has"),
+        (("recursive", *BARS), 66, "a check of beginnings needs 8,361: 7,860 until the slowest feature has"),
         (("lookahead", *BARS, "--runs", "0"), 2, "--runs"),
         (("lookahead", *BARS, "--strategy", "nobody.py"), 78, "nobody.py does not exist"),
     ],

@@ -10,7 +10,7 @@ from trader.commands.warm import warm_kernels
 from trader.errors import InputError
 from trader.leaks import recursive as checking
 from trader.leaks.findings import Kind
-from trader.observation import FEATURES, FULL_SIZE, settled
+from trader.observation import FEATURES, FULL_SIZE, INDEX, Feature, settled
 from trader.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,20 +57,26 @@ def test_recursive_honest_strategy_is_clean(name: str, tmp_path: Path, monkeypat
 
 
 def test_recursive_feature_that_settles_later_than_its_table_says_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: with every feature called settled when its window is full, those with a long memory stand out."""
-    monkeypatch.setattr(checking, "_settled", lambda feature, bar_minutes: feature.first_full(bar_minutes))
+    """The control: called settled when their windows are full, two with a long memory are found, from that bar on."""
+    table, early = checking._settled, {FEATURES[INDEX[name]] for name in ("rsi_15min", "rsi_60min")}
+
+    def settled_early(feature: Feature, bar_minutes: int) -> int:
+        return feature.first_full(bar_minutes) if feature in early else table(feature, bar_minutes)
+
+    monkeypatch.setattr(checking, "_settled", settled_early)
 
     report = recursive("flat", market(7), runs=1)
 
-    named = [found.differs[0] for found in report.findings]
-    assert {FEATURES[240].name, FEATURES[241].name} <= {*named}
+    named = {found.differs[0]: found.what for found in report.findings}
+    assert named.keys() == {feature.name for feature in early}
+    assert all(f"after {feature.first_full(1)} bars" in named[feature.name] for feature in early)
     assert all(found.sides[0].did != found.sides[1].did for found in report.findings)
 
 
 def test_recursive_of_too_few_bars_says_how_many_are_needed() -> None:
-    """The slowest feature needs 6,300 bars at one minute and a margin, and something must be left to compare."""
-    with pytest.raises(InputError, match=r"has 8,375 bars in the range; .* needs 8,376: 7,875 until"):
-        recursive("flat", market(7).rows(0, 8_375))
+    """The slowest feature needs 7,860 bars at one minute, and something must be left to compare."""
+    with pytest.raises(InputError, match=r"has 8,360 bars in the range; .* needs 8,361: 7,860 until"):
+        recursive("flat", market(7).rows(0, 8_360))
 
 
 def test_packed_bars_are_nobodys_records() -> None:
