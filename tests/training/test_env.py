@@ -11,7 +11,7 @@ from training_builders import CALENDAR, a_ground, a_tape, awkward_bars, some_bar
 from trader.adapters.columns import concatenate
 from trader.domain.sessions import et_ns
 from trader.errors import InputError, InvariantError
-from trader.kernels import book, rules, training
+from trader.kernels import book, layout, rules, training
 from trader.training.env import Shaping, TradingEnv
 from trader.training.ground import new_fleet, scaling_of
 from trader.training.tape import TrainingTape
@@ -90,18 +90,18 @@ def test_env_pays_for_an_episode_what_its_trades_made_of_their_own_risk(bars):
     reasons, breaches = set(), 0
     for _, _, _, _, dones, infos in random_steps(env, 800, patience=0.95):
         for n in np.flatnonzero(dones):
-            upto = int(fleet.plans[n, training.TRADES])
+            upto = int(fleet.plans[n, layout.TRADES])
             trades = fleet.trades[n, booked[n] : upto]
             booked[n] = upto
-            reasons |= set(trades[:, training.REASON].tolist())
-            made = float((trades[:, training.PNL_CENTS] / trades[:, training.RISK_CENTS]).sum())
+            reasons |= set(trades[:, layout.REASON].tolist())
+            made = float((trades[:, layout.PNL_CENTS] / trades[:, layout.RISK_CENTS]).sum())
             terminated = not infos[n]["TimeLimit.truncated"]
             breaches += terminated
             assert infos[n]["rewards"]["pnl"] == pytest.approx(made, abs=1e-9)
             assert infos[n]["episode"]["r"] == pytest.approx(made - breach * terminated, abs=1e-9)
     assert breaches > 3
-    assert {training.STOP, training.FLAT_AT, training.TRAILING_BREACH} <= reasons
-    assert bars is some_bars or {training.FORCED_CLOSE, training.ROLL} <= reasons
+    assert {layout.STOP, layout.FLAT_AT, layout.TRAILING_BREACH} <= reasons
+    assert bars is some_bars or {layout.FORCED_CLOSE, layout.ROLL} <= reasons
 
 
 def test_env_of_an_account_that_only_holds_earns_and_pays_nothing():
@@ -287,12 +287,12 @@ def test_env_step_under_a_veto_of_its_action_does_nothing():
     env.reset()
     fleet = env._fleet
     fleet.memories[0, rules.LATCHED] = rules.DAILY_LOSS
-    fleet.plans[0, training.ACTIVE] = rules.DAILY_LOSS
-    at = fleet.plans[0, training.AT]
+    fleet.plans[0, layout.ACTIVE] = rules.DAILY_LOSS
+    at = fleet.plans[0, layout.AT]
     _, rewards, dones, _ = env.step(np.array([1]))
     assert rewards[0] == 0.0
     assert dones[0]
-    assert at != fleet.plans[0, training.AT]
+    assert at != fleet.plans[0, layout.AT]
     assert fleet.books[0, book.TRADES] == 0
 
 

@@ -8,13 +8,13 @@ import pytest
 from training_builders import NQ, a_ground, some_bars
 
 from trader.domain.actions import actions_in
-from trader.kernels import training
+from trader.kernels import layout, training
 from trader.leaks.changes import Change, Future, changed
 from trader.training.ground import Ground
 from trader.training.rollout import Rollout, follow
 
 CUTS = (3_100, 4_444)
-SEES_ONE_AHEAD = training.LAST
+SEES_ONE_AHEAD = layout.LAST
 FIELDS = [name for name in training.Tape._fields if name != "bars"]
 
 
@@ -52,8 +52,8 @@ def test_tape_of_another_future_is_the_same_up_to_the_cut(future: Future, cut: i
     upto = cut + 1
     mine, its = true.bars.bars[:upto].copy(), other.bars.bars[:upto].copy()
     assert np.array_equal(mine[:-1], its[:-1])
-    mine[-1, training.FLAGS] &= ~SEES_ONE_AHEAD
-    its[-1, training.FLAGS] &= ~SEES_ONE_AHEAD
+    mine[-1, layout.FLAGS] &= ~SEES_ONE_AHEAD
+    its[-1, layout.FLAGS] &= ~SEES_ONE_AHEAD
     assert np.array_equal(mine, its)
     for name in FIELDS:
         whole, part = getattr(true.bars, name), getattr(other.bars, name)
@@ -91,8 +91,8 @@ def test_last_bar_of_a_session_decides_nothing() -> None:
     """LAST is the one flag that looks a bar ahead. It ends episodes; no rollout changes without it."""
     ground = a_ground(some_bars())
     bars = ground.tape.bars.bars.copy()
-    assert (bars[:, training.FLAGS] & training.LAST).any()
-    bars[:, training.FLAGS] &= ~training.LAST
+    assert (bars[:, layout.FLAGS] & layout.LAST).any()
+    bars[:, layout.FLAGS] &= ~layout.LAST
     blind = msgspec.structs.replace(
         ground, tape=msgspec.structs.replace(ground.tape, bars=ground.tape.bars._replace(bars=bars))
     )

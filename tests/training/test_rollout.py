@@ -11,7 +11,7 @@ from trader.domain.decisions import Proposal
 from trader.domain.orders import ClosedTrade, ExitReason
 from trader.domain.sessions import et_ns
 from trader.errors import InvariantError
-from trader.kernels import training
+from trader.kernels import layout, training
 from trader.outlook import Outlook
 from trader.training.ground import ALL_ACTIONS, Ground, new_fleet, unscaled
 from trader.training.rollout import REASONS, Rollout, follow, follow_planned, shadow_trades
@@ -121,11 +121,11 @@ def in_episodes(ground: Ground, whim: Whim) -> np.ndarray:
     training.begin(world, np.array(starts[:1]), fleet)
     episode = 0
     while episode < len(starts) - 1:
-        mask = int(fleet.plans[0, training.MASK])
+        mask = int(fleet.plans[0, layout.MASK])
         action = whim.choose(fleet.seen[0], mask)
         assert training.step(world, np.array([action]), np.array([starts[episode + 1]]), fleet) == -1
         episode += fleet.outcomes[0] != training.RUNNING
-    return fleet.trades[0, : fleet.plans[0, training.TRADES]]
+    return fleet.trades[0, : fleet.plans[0, layout.TRADES]]
 
 
 @pytest.mark.parametrize("case", ["shipped", "hesitant", "breaches", "near the threshold", "daily loss", "awkward"])
@@ -136,8 +136,8 @@ def test_episodes_in_order_trade_what_the_continuous_account_trades(case):
     episodes = in_episodes(ground, whim)
     rollout = follow(ground, whim.choose, full=False)
     assert len(episodes) > 5
-    assert episodes[:, training.PNL_CENTS].tolist() == rollout.trades.pnl_cents.tolist()
-    assert episodes[:, training.OPENED_BAR].tolist() == rollout.trades.opened_bar.tolist()
+    assert episodes[:, layout.PNL_CENTS].tolist() == rollout.trades.pnl_cents.tolist()
+    assert episodes[:, layout.OPENED_BAR].tolist() == rollout.trades.opened_bar.tolist()
 
 
 def test_planned_rollout_enters_where_the_plan_says_and_the_rules_allow():

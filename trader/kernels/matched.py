@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from trader.kernels import book, rules, training
+from trader.kernels import account_bar, book, layout, rules, training
 
 _SURE_BARS = 10.0
 """Bars that are taken to have been free for an entry before the first is seen."""
@@ -49,23 +49,23 @@ def run_matched(
             total[classes[t]] = max(total[classes[t]], left[t])
     free = np.full(len(remaining), _SURE_BARS)
     while True:
-        t = training.next_bar(bars, limits, row, memory, plan, training.FIRST)
+        t = account_bar.next_bar(bars, limits, row, memory, plan, layout.FIRST)
         if t >= len(bars):
             return
-        training.take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
-        mask = plan[training.MASK]
+        account_bar.take_bar(bars, atrs[t], terms, limits, row, memory, plan, trades, t)
+        mask = plan[layout.MASK]
         place = classes[t]
         if mask & book.BUY_BIT and place >= 0:
             longs, shorts = remaining[place, 0], remaining[place, 1]
             is_long = luck[t, 1] * (longs + shorts) < longs
-            action = training.BUY if is_long else training.SELL
-            if row[book.WORKING] == 0 and not rules.vetoes(limits, plan[training.ACTIVE], action):
+            action = layout.BUY if is_long else layout.SELL
+            if row[book.WORKING] == 0 and not rules.vetoes(limits, plan[layout.ACTIVE], action):
                 free[place] += 1
                 passed = total[place] - left[t] + 1 + _SURE_BARS
                 ahead = max(left[t] - _LATE_SHARE * total[place], 1.0)
                 if luck[t, 0] * ahead * free[place] < _HASTE * (longs + shorts) * passed:
-                    training.act(bars, atrs[t], terms, limits, row, plan, action)
+                    account_bar.act(bars, atrs[t], terms, limits, row, plan, action)
                     wanted[t] = 1 if is_long else -1
                     remaining[place, 0 if is_long else 1] -= 1
         elif mask != book.HOLD_BIT:
-            training.manage(bars, atrs[t], terms, limits, row, plan, luck[t, 2], manage_rates)
+            account_bar.manage(bars, atrs[t], terms, limits, row, plan, luck[t, 2], manage_rates)

@@ -28,6 +28,7 @@ Limits = NDArray[np.float64]
     KILL_SWITCH,
 ) = (1 << i for i in range(13))
 EVERY_RULE = (1 << 13) - 1
+EVERY_ACTION = 63
 OPTIONAL = CONSECUTIVE_LOSSES | LOW_WIN_RATE | DRAWDOWN_PROXIMITY
 """What `enable_risk_veto: false` turns off."""
 EXHAUSTED = DRAWDOWN_PROXIMITY | TRAILING_BREACH
@@ -202,6 +203,8 @@ def vetoes(limits: Limits, active: int, action: int) -> int:
 def allowed(limits: Limits, active: int) -> int:
     """The actions that no rule of `active` blocks, bit i for action i."""
     mask = 0
+    if active == 0:
+        return EVERY_ACTION
     for action in range(6):
         if vetoes(limits, active, action) == 0:
             mask |= 1 << action

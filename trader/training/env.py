@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from trader.errors import InvariantError
-from trader.kernels import training
+from trader.kernels import layout, training
 from trader.observation import FULL_SIZE
 from trader.training.ground import Ground, new_fleet, unscaled
 
@@ -91,7 +91,7 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
 
     def action_masks(self) -> NDArray[np.bool_]:
         """What is valid now, [count, actions]."""
-        return (self._fleet.plans[:, training.MASK, None] >> self._bits & 1).astype(np.bool_)
+        return (self._fleet.plans[:, layout.MASK, None] >> self._bits & 1).astype(np.bool_)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything that decides what comes next: accounts, places, and the generator of episode starts."""
@@ -158,17 +158,21 @@ class TradingEnv(VecEnv):  # type: ignore[misc]  # the library ships no types he
         """Empty where the episode goes on; the arrays of those that ended are cut once, not one by one."""
         infos = self._quiet.copy()
         fleet, places = self._fleet, np.flatnonzero(ended)
-        terms = fleet.episode_rewards[places]
-        totals, pnl = self._total(terms).tolist(), terms[:, training.PNL_R].tolist()
-        breach = (-self._shaping.breach * terms[:, training.BREACH_R]).tolist()
-        lengths, cut = fleet.episode_steps[places].tolist(), (fleet.outcomes[places] == training.TRUNCATED).tolist()
-        seen = fleet.end_seen[places]
-        for i, n in enumerate(places.tolist()):
+        parts = zip(
+            places.tolist(),
+            fleet.episode_rewards[places].tolist(),
+            fleet.episode_steps[places].tolist(),
+            fleet.outcomes[places].tolist(),
+            fleet.end_seen[places],
+            strict=True,
+        )
+        for n, terms, steps, outcome, seen in parts:
+            pnl, breach = terms[training.PNL_R], -self._shaping.breach * terms[training.BREACH_R]
             infos[n] = {
-                "terminal_observation": seen[i],
-                "TimeLimit.truncated": cut[i],
-                "episode": {"r": totals[i], "l": lengths[i], "t": 0.0},
-                "rewards": {"pnl": pnl[i], "breach": breach[i]},
+                "terminal_observation": seen,
+                "TimeLimit.truncated": outcome == training.TRUNCATED,
+                "episode": {"r": pnl + breach, "l": steps, "t": 0.0},
+                "rewards": {"pnl": pnl, "breach": breach},
             }
         return infos
 

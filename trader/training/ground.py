@@ -11,7 +11,7 @@ from trader.adapters.columns import BarColumns
 from trader.domain.actions import ACTION_COUNT
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar
-from trader.kernels import book, rules, training
+from trader.kernels import book, layout, rules, training
 from trader.kernels.training import Scaling
 from trader.observation import FULL_SIZE
 from trader.settings import Settings
@@ -70,7 +70,7 @@ def new_fleet(ground: Ground, count: int, inputs: int = FULL_SIZE, *, trades: in
     return training.Fleet(
         books=np.zeros((count, book.SIZE), dtype=np.int64),
         memories=np.zeros((count, memory), dtype=np.int64),
-        plans=np.zeros((count, training.PLAN_SIZE), dtype=np.int64),
+        plans=np.zeros((count, layout.PLAN_SIZE), dtype=np.int64),
         own=np.zeros((count, FULL_SIZE), dtype=np.float32),
         seen=np.zeros((count, inputs), dtype=np.float32),
         end_seen=np.zeros((count, inputs), dtype=np.float32),
@@ -78,5 +78,5 @@ def new_fleet(ground: Ground, count: int, inputs: int = FULL_SIZE, *, trades: in
         outcomes=np.zeros(count, dtype=np.int64),
         episode_rewards=np.zeros((count, training.REWARD_TERMS)),
         episode_steps=np.zeros(count, dtype=np.int64),
-        trades=np.zeros((count, trades, training.TRADE_SIZE), dtype=np.int64),
+        trades=np.zeros((count, trades, layout.TRADE_SIZE), dtype=np.int64),
     )

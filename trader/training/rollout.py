@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 
 from trader.domain.orders import ExitReason
 from trader.errors import InvariantError
-from trader.kernels import book, rules, training
+from trader.kernels import book, layout, rules, training
 from trader.training.ground import ALL_ACTIONS, Ground, new_fleet, unscaled
 
 Choose = Callable[[NDArray[np.float32], int], int]
 """From the observation [261], read-only and not scaled, and the mask to an action."""
 
 REASONS = {
-    training.STOP: ExitReason.STOP,
-    training.TARGET: ExitReason.TARGET,
-    training.BREAK_EVEN: ExitReason.BREAK_EVEN,
-    training.TRAIL: ExitReason.TRAIL,
-    training.ENTRY_BEYOND_STOP: ExitReason.ENTRY_BEYOND_STOP,
-    training.FLAT_AT: ExitReason.FLAT_AT,
-    training.FORCED_CLOSE: ExitReason.FORCED_CLOSE,
-    training.ROLL: ExitReason.ROLL,
-    training.TRAILING_BREACH: ExitReason.TRAILING_BREACH,
-    training.DAILY_LOSS: ExitReason.DAILY_LOSS,
+    layout.STOP: ExitReason.STOP,
+    layout.TARGET: ExitReason.TARGET,
+    layout.BREAK_EVEN: ExitReason.BREAK_EVEN,
+    layout.TRAIL: ExitReason.TRAIL,
+    layout.ENTRY_BEYOND_STOP: ExitReason.ENTRY_BEYOND_STOP,
+    layout.FLAT_AT: ExitReason.FLAT_AT,
+    layout.FORCED_CLOSE: ExitReason.FORCED_CLOSE,
+    layout.ROLL: ExitReason.ROLL,
+    layout.TRAILING_BREACH: ExitReason.TRAILING_BREACH,
+    layout.DAILY_LOSS: ExitReason.DAILY_LOSS,
 }
 """The kernel's numbers of exits, by name."""
 
@@ -86,12 +86,12 @@ def follow(ground: Ground, choose: Choose, *, full: bool = True, actions: int = 
     obs.flags.writeable = False  # as the engine shows it: numba compiles read-only arrays apart
     counts = [0] * 6
     training.open_accounts(world, fleet)
-    action = training.HOLD
+    action = layout.HOLD
     while training.run_on(world, 0, fleet, action) == training.RUNNING:
-        mask = int(fleet.plans[0, training.MASK]) & actions
+        mask = int(fleet.plans[0, layout.MASK]) & actions
         action = choose(obs, mask)
         if not mask >> action & 1:
-            msg = f"action {action} was chosen at bar {fleet.plans[0, training.AT]}, which its mask {mask} forbids"
+            msg = f"action {action} was chosen at bar {fleet.plans[0, layout.AT]}, which its mask {mask} forbids"
             raise InvariantError(msg)
         counts[action] += 1
     return _rollout(ground, fleet, tuple(counts))
@@ -130,35 +130,35 @@ def shadow_trades(ground: Ground, bars: NDArray[np.int64], sides: NDArray[np.int
     alone = msgspec.structs.replace(ground, limits=free)
     fleet = new_fleet(alone, 1, trades=1)
     world = alone.world(unscaled(), full=True)
-    rows = np.zeros((len(bars), training.TRADE_SIZE), dtype=np.int64)
+    rows = np.zeros((len(bars), layout.TRADE_SIZE), dtype=np.int64)
     for i, (t, side) in enumerate(zip(bars.tolist(), sides.tolist(), strict=True)):
         training.run_alone(world, fleet, t, side)
-        if fleet.plans[0, training.TRADES]:
+        if fleet.plans[0, layout.TRADES]:
             rows[i] = fleet.trades[0, 0]
     return _trades(ground, rows)
 
 
 def _trades(ground: Ground, rows: NDArray[np.int64]) -> Trades:
-    opened = rows[:, training.OPENED_BAR]
+    opened = rows[:, layout.OPENED_BAR]
     return Trades(
         opened_bar=opened,
-        closed_bar=rows[:, training.CLOSED_BAR],
-        opened_ns=ground.tape.bars.bars[opened, training.OPENS_NS],
-        closed_ns=rows[:, training.CLOSED_NS],
-        side=rows[:, training.SIDE],
-        entry_ticks=rows[:, training.ENTRY_TICKS],
-        exit_ticks=rows[:, training.EXIT_TICKS],
-        pnl_cents=rows[:, training.PNL_CENTS],
-        optimistic_pnl_cents=rows[:, training.OPTIMISTIC_PNL_CENTS],
-        risk_cents=rows[:, training.RISK_CENTS],
-        mae_ticks=rows[:, training.MAE_TICKS],
-        mfe_ticks=rows[:, training.MFE_TICKS],
-        reason=rows[:, training.REASON],
+        closed_bar=rows[:, layout.CLOSED_BAR],
+        opened_ns=ground.tape.bars.bars[opened, layout.OPENS_NS],
+        closed_ns=rows[:, layout.CLOSED_NS],
+        side=rows[:, layout.SIDE],
+        entry_ticks=rows[:, layout.ENTRY_TICKS],
+        exit_ticks=rows[:, layout.EXIT_TICKS],
+        pnl_cents=rows[:, layout.PNL_CENTS],
+        optimistic_pnl_cents=rows[:, layout.OPTIMISTIC_PNL_CENTS],
+        risk_cents=rows[:, layout.RISK_CENTS],
+        mae_ticks=rows[:, layout.MAE_TICKS],
+        mfe_ticks=rows[:, layout.MFE_TICKS],
+        reason=rows[:, layout.REASON],
     )
 
 
 def _rollout(ground: Ground, fleet: training.Fleet, actions: tuple[int, ...]) -> Rollout:
-    count = int(fleet.plans[0, training.TRADES])
+    count = int(fleet.plans[0, layout.TRADES])
     trades = _trades(ground, fleet.trades[0, :count].copy())
     session = ground.tape.session_of[trades.opened_bar]
     sessions = len(ground.tape.session_dates)
@@ -169,6 +169,6 @@ def _rollout(ground: Ground, fleet: training.Fleet, actions: tuple[int, ...]) ->
         trades=trades,
         daily_cents=np.bincount(session, trades.pnl_cents, sessions).astype(np.int64),
         daily_r=np.bincount(session, trades.net_r, sessions).astype(np.float64),
-        accounts_used=int(fleet.plans[0, training.ACCOUNTS]),
+        accounts_used=int(fleet.plans[0, layout.ACCOUNTS]),
         actions=actions,
     )

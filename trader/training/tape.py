@@ -12,7 +12,7 @@ from trader.adapters.columns import BarColumns
 from trader.domain.instruments import Instrument
 from trader.domain.sessions import Calendar, Session
 from trader.errors import InputError
-from trader.kernels import training
+from trader.kernels import layout, training
 from trader.kernels.market import ROW_SIZE, WINDOW_BARS
 from trader.schedule import Window, plan_session
 from trader.training.market_rows import market_bars, market_rows, sessions_used
@@ -49,10 +49,10 @@ class TrainingTape(Struct, frozen=True, eq=False):
         if full == self.is_full:
             return self
         bars = self.bars.bars.copy()
-        flags = bars[:, training.FLAGS]
-        flags &= ~training.ENTRIES_OPEN
-        is_open = (flags & training.IN_WINDOW != 0) & (self.fullness >= (_FULL if full else _BASE))
-        flags |= np.where(is_open, training.ENTRIES_OPEN, 0)
+        flags = bars[:, layout.FLAGS]
+        flags &= ~layout.ENTRIES_OPEN
+        is_open = (flags & layout.IN_WINDOW != 0) & (self.fullness >= (_FULL if full else _BASE))
+        flags |= np.where(is_open, layout.ENTRIES_OPEN, 0)
         starts, first_starts = _starts(flags, self.session_of)
         tape = self.bars._replace(bars=bars)
         return msgspec.structs.replace(self, bars=tape, starts=starts, first_starts=first_starts, is_full=full)
@@ -67,19 +67,19 @@ def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrumen
     made = market_rows(market)
     flags = _flags(columns, session_of, sessions, window, is_full=made.fullness == _FULL)
     starts, first_starts = _starts(flags, session_of)
-    bars = np.empty((len(columns), training.BAR_SIZE), dtype=np.int64)
-    bars[:, : training.CLOSE + 1] = market.prices
-    bars[:, training.FLAGS] = flags
-    bars[:, training.OPENS_NS] = columns.ts_open_ns
-    bars[:, training.CLOSES_NS] = columns.ts_close_ns
-    bars[:, training.SESSION_NS] = np.array([session.open_ns for session in sessions], dtype=np.int64)[session_of]
+    bars = np.empty((len(columns), layout.BAR_SIZE), dtype=np.int64)
+    bars[:, : layout.CLOSE + 1] = market.prices
+    bars[:, layout.FLAGS] = flags
+    bars[:, layout.OPENS_NS] = columns.ts_open_ns
+    bars[:, layout.CLOSES_NS] = columns.ts_close_ns
+    bars[:, layout.SESSION_NS] = np.array([session.open_ns for session in sessions], dtype=np.int64)[session_of]
     empty = np.zeros((WINDOW_BARS - 1, ROW_SIZE), dtype=np.float32)
     return TrainingTape(
         bars=training.Tape(
             bars=bars,
             atrs=made.atrs,
             window=np.concatenate([empty, made.rows[:, :ROW_SIZE]]).ravel(),
-            context=np.ascontiguousarray(made.rows[:, ROW_SIZE:]),
+            context=made.rows[:, ROW_SIZE:].ravel(),
         ),
         starts=starts,
         first_starts=first_starts,
@@ -87,7 +87,7 @@ def make_tape(columns: BarColumns, calendar: Calendar, window: Window, instrumen
         session_dates=tuple(session.date for session in sessions),
         fullness=made.fullness,
         is_full=True,
-        sha256=_digest(columns, bars[:, : training.CLOSE + 1]),
+        sha256=_digest(columns, bars[:, : layout.CLOSE + 1]),
     )
 
 
@@ -104,7 +104,7 @@ def _refuse_gap(known: NDArray[np.int64], sessions: Sequence[Session]) -> None:
 
 
 def _starts(flags: NDArray[np.int64], session_of: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    starts = np.flatnonzero((flags & training.ENTRIES_OPEN != 0) & (flags & training.LAST == 0))
+    starts = np.flatnonzero((flags & layout.ENTRIES_OPEN != 0) & (flags & layout.LAST == 0))
     if not len(starts):
         msg = (
             f"no bar is left to trade at: {len(flags):,} bars were given, the features need about 1,000 before the "
@@ -140,15 +140,15 @@ def _flags(
     close_before = np.concatenate([opens[:1], closes[:-1]])
     in_window = (entry_start <= closes) & (closes < entry_end)
     conditions = {
-        training.ENTRIES_OPEN: in_window & is_full,
-        training.IN_WINDOW: in_window,
-        training.ENTRIES_OVER: closes >= entry_end,
-        training.LATE: ((close_before <= halt_start) & (halt_start < opens)) | (opens >= entry_end),
-        training.DUE_AT_OPEN: opens >= flat_at,
-        training.DUE_AT_CLOSE: closes >= flat_at,
-        training.ROLLED: np.diff(columns.symbol_index, prepend=columns.symbol_index[:1]) != 0,
-        training.FIRST: np.diff(session_of, prepend=-1) != 0,
-        training.LAST: np.diff(session_of, append=-1) != 0,
+        layout.ENTRIES_OPEN: in_window & is_full,
+        layout.IN_WINDOW: in_window,
+        layout.ENTRIES_OVER: closes >= entry_end,
+        layout.LATE: ((close_before <= halt_start) & (halt_start < opens)) | (opens >= entry_end),
+        layout.DUE_AT_OPEN: opens >= flat_at,
+        layout.DUE_AT_CLOSE: closes >= flat_at,
+        layout.ROLLED: np.diff(columns.symbol_index, prepend=columns.symbol_index[:1]) != 0,
+        layout.FIRST: np.diff(session_of, prepend=-1) != 0,
+        layout.LAST: np.diff(session_of, append=-1) != 0,
     }
     flags = np.zeros(len(columns), dtype=np.int64)
     for bit, condition in conditions.items():
