@@ -8,7 +8,7 @@ from trader.page.formats import NONE, between, count, et_text, in_r, number, pct
 from trader.page.markup import Markup, tag
 from trader.page.points import calibration_chart
 from trader.page.results import slice_table
-from trader.page.sheet import Column, Row, card, cards, figure, pair, section, table, text, trio
+from trader.page.sheet import Column, Row, card, cards, figure, heads, pair, section, table, text, trio
 
 ROWS_SHOWN = 400
 
@@ -96,7 +96,7 @@ def _placebo(evaluation: Evaluation) -> Markup:
 
 def _counts(head: str, counts: Mapping[str, int]) -> Markup:
     whole = sum(counts.values())
-    columns = (Column(head=head, is_figure=False), Column(head="Bars"), Column(head="Share"))
+    columns = heads(head, "Bars", "Share")
     rows = [
         Row(cells=(words(name) if name.islower() else name, number(value, 0), pct(100 * value / whole, 2)))
         for name, value in counts.items()
@@ -107,7 +107,7 @@ def _counts(head: str, counts: Mapping[str, int]) -> Markup:
 
 def _questions(evaluation: Evaluation) -> Markup:
     advice = evaluation.headline.advice
-    columns = (Column(head="Advisor", is_figure=False), Column(head=words(advice.backend)))
+    columns = heads("Advisor", words(advice.backend))
     rows = [
         ("Questions", number(advice.asked, 0)),
         ("Calls of a model", number(advice.model_calls, 0)),
@@ -130,11 +130,7 @@ def _calibration(name: str, title: str, calibration: Calibration | None) -> Mark
 
 def _rules(evaluation: Evaluation) -> Markup:
     headline = evaluation.headline
-    columns = (
-        Column(head="Rule", is_figure=False),
-        Column(head="Decisions blocked"),
-        Column(head="Share of window in force"),
-    )
+    columns = heads("Rule", "Decisions blocked", "Share of window in force")
     shares = headline.veto_window_share_pct
     rows = [
         Row(cells=(words(rule), number(blocked, 0), pct(shares.get(rule))))

@@ -4,7 +4,7 @@ from trader.analysis.evaluation import Evaluation
 from trader.analysis.evaluation_parts import Statistics
 from trader.page.formats import count, in_r, number, pct, usd
 from trader.page.markup import Markup
-from trader.page.sheet import Column, Row, or_none, section, table, trio
+from trader.page.sheet import Row, heads, or_none, section, table, trio
 
 
 def figures_section(evaluation: Evaluation) -> Markup:
@@ -65,5 +65,5 @@ def _trades(own: Statistics) -> list[tuple[str, str]]:
 
 
 def _listed(head: str, rows: list[tuple[str, str]]) -> Markup:
-    columns = (Column(head=head, is_figure=False), Column(head=""))
+    columns = heads(head, "")
     return table(columns, [Row(cells=row) for row in rows], caption=head)

@@ -10,7 +10,7 @@ from trader.analysis.figures import Label
 from trader.analysis.table import SENTENCES
 from trader.page.formats import NONE, between, count, in_r, number, pct, sentence, titled, usd, words
 from trader.page.markup import Markup, joined, tag
-from trader.page.sheet import CLAIM_CLASS, Column, Row, badges, card, cards, section, sign, table, text
+from trader.page.sheet import CLAIM_CLASS, Row, badges, card, cards, heads, section, sign, table, text
 
 _MEANS = {
     Claim.ENGINEERING_RUN: "The figures show that the machinery works, not that it earns.",
@@ -92,17 +92,17 @@ def mean_r(value: float | None) -> str:
 
 def comparison_section(evaluation: Evaluation) -> Markup:
     """The headline beside its baselines, ablations and the random band, at the same costs."""
-    columns = (
-        Column(head="Run", is_figure=False),
-        Column(head="Net P&L"),
-        Column(head="Mean session, R"),
-        Column(head="Sharpe"),
-        Column(head="Profit factor"),
-        Column(head="Max drawdown"),
-        Column(head="Trades"),
-        Column(head="Win rate"),
-        Column(head="In market"),
-        Column(head="Accounts"),
+    columns = heads(
+        "Run",
+        "Net P&L",
+        "Mean session, R",
+        "Sharpe",
+        "Profit factor",
+        "Max drawdown",
+        "Trades",
+        "Win rate",
+        "In market",
+        "Accounts",
     )
     rows = [_run_row(run, is_headline=index == 0) for index, run in enumerate(evaluation.runs)]
     if evaluation.band is not None:

@@ -14,7 +14,7 @@ from trader.page.curves import equity_chart, equity_curves, legend, underwater_c
 from trader.page.formats import NONE, count, in_r, number, pct, sentence, usd, words
 from trader.page.markup import Markup, tag
 from trader.page.points import excursion_chart, excursions_of
-from trader.page.sheet import Column, Row, figure, or_none, pair, section, table, text, trio
+from trader.page.sheet import Row, figure, heads, or_none, pair, section, table, text, trio
 
 _DRAWDOWNS_SHOWN = 8
 
@@ -44,14 +44,7 @@ def _drawdowns(evaluation: Evaluation) -> Markup:
     daily = evaluation.runs[0].daily
     values = np.array([row.pnl_usd for row in daily], dtype=np.float64)
     found = deepest_drawdowns(values, [row.session for row in daily], _DRAWDOWNS_SHOWN)
-    columns = (
-        Column(head="Deepest drawdowns", is_figure=False),
-        Column(head="Depth"),
-        Column(head="Peak"),
-        Column(head="Trough"),
-        Column(head="Recovered"),
-        Column(head="Sessions"),
-    )
+    columns = heads("Deepest drawdowns", "Depth", "Peak", "Trough", "Recovered", "Sessions")
     rows = [
         Row(
             cells=(
@@ -109,13 +102,7 @@ def trades_section(evaluation: Evaluation) -> Markup:
 
 def slice_table(head: str, parts: Sequence[Slice], *, caption: str | None = None) -> Markup:
     """Trades cut by something: how many, how many won, and what they came to."""
-    columns = (
-        Column(head=head, is_figure=False),
-        Column(head="Trades"),
-        Column(head="Won"),
-        Column(head="Net P&L"),
-        Column(head="Mean R"),
-    )
+    columns = heads(head, "Trades", "Won", "Net P&L", "Mean R")
     rows = [
         Row(
             cells=(

@@ -30,6 +30,11 @@ class Row(Struct, frozen=True, kw_only=True):
     style: str | None = None
 
 
+def heads(first: str, *figures: str) -> tuple[Column, ...]:
+    """Columns by their heads: the first names the rows, the others hold figures."""
+    return Column(head=first, is_figure=False), *(Column(head=head) for head in figures)
+
+
 def badges(facts: Facts) -> Markup:
     """The claim and the labels, short: they stand at the head of every section."""
     claim = tag("span", facts.claim.value, class_=f"badge {CLAIM_CLASS[facts.claim]}")

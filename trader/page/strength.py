@@ -4,7 +4,7 @@ from trader.analysis.evaluation import Evaluation, RunName
 from trader.analysis.evaluation_parts import AmbiguousInterval, CostStress, Fold, SharpeEvidence, WalkForward
 from trader.page.formats import between, count, number, pct, usd
 from trader.page.markup import Markup, tag
-from trader.page.sheet import Column, Row, figure, or_none, pair, section, table, text
+from trader.page.sheet import Column, Row, figure, heads, or_none, pair, section, table, text
 
 
 def strength_section(evaluation: Evaluation) -> Markup:
@@ -52,7 +52,7 @@ def _stress_table(evaluation: Evaluation, stress: CostStress) -> Markup:
     facts, own = evaluation.facts, evaluation.runs[0].statistics
     doubled = evaluation.run(RunName.DOUBLE_COSTS)
     again = None if doubled is None else doubled.statistics
-    columns = (Column(head="Costs", is_figure=False), Column(head="As stated"), Column(head=f"Times {stress.factor}"))
+    columns = heads("Costs", "As stated", f"Times {stress.factor}")
     rows = [
         ("Commission a side", usd(facts.commission_side_usd), usd(stress.commission_side_usd)),
         ("Slippage, ticks a fill", number(facts.slippage_ticks, 0), number(stress.slippage_ticks, 0)),
@@ -67,7 +67,7 @@ def _stress_table(evaluation: Evaluation, stress: CostStress) -> Markup:
 
 
 def _ambiguous(ambiguous: AmbiguousInterval) -> Markup:
-    columns = (Column(head="Ambiguous bars", is_figure=False), Column(head=number(ambiguous.bars, 0)))
+    columns = heads("Ambiguous bars", number(ambiguous.bars, 0))
     rows = [
         Row(cells=("All booked at the stop (as everywhere on this page)", usd(ambiguous.pessimistic_usd, 0))),
         Row(cells=("All booked at the target", usd(ambiguous.optimistic_usd, 0))),
@@ -79,7 +79,7 @@ def _ambiguous(ambiguous: AmbiguousInterval) -> Markup:
 
 
 def _evidence(evidence: SharpeEvidence) -> Markup:
-    columns = (Column(head="The Sharpe ratio and luck", is_figure=False), Column(head="Value"))
+    columns = heads("The Sharpe ratio and luck", "Value")
     rows = [
         ("Sessions", number(evidence.sessions, 0)),
         ("Sharpe ratio of a session, not annualised", number(evidence.daily_sharpe, 4)),
@@ -122,13 +122,7 @@ def _fold_row(fold: Fold) -> Row:
 
 
 def _seeds(walk: WalkForward) -> Markup:
-    columns = (
-        Column(head="Candidate", is_figure=False),
-        Column(head="Fold"),
-        Column(head="Chosen on, R a session"),
-        Column(head="Tested, R a session"),
-        Column(head="Tested, net P&L"),
-    )
+    columns = heads("Candidate", "Fold", "Chosen on, R a session", "Tested, R a session", "Tested, net P&L")
     rows = [
         Row(
             style="headline-row" if seed.is_picked else None,
