@@ -60,7 +60,7 @@ def synthetic(market: Instrument, bar_minutes: int, calendar: Calendar) -> BarCo
     """Bars of the synthetic market."""
     made = SyntheticMarket(instrument=market, bar_minutes=bar_minutes)
     sessions = SYNTHETIC_BARS * bar_minutes // SESSION_MINUTES
-    return concatenate(list(generate(11, "2015-01-05", sessions, calendar=calendar, market=made)))
+    return concatenate(list(generate(11, "2016-01-04", sessions, calendar=calendar, market=made)))
 
 
 def real(wanted: argparse.Namespace, market: Instrument, bar_minutes: int, calendar: Calendar) -> BarColumns:
