@@ -179,6 +179,9 @@ def advisor_of(settings: Settings, *, is_patient: bool) -> Advisor:
         case "rules":
             cache = AdviceCache(assembly.cache_rules(settings), _advisor_id(settings))
             return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
+        case "phi3" | "openai" | "ensemble":
+            msg = f"advisor.backend: {settings.advisor.backend} is being built; use rules, recorded or off"
+            raise ConfigurationError(msg)
 
 
 def _live(log: LogChoice | RunLog | None) -> LiveStamp | None:

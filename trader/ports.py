@@ -34,7 +34,9 @@ class AdvisorBackend(Protocol):
     """Answers one question: USED with advice, ERROR or INVALID. It may block, and has a thread of its own for that.
 
     `is_instant` says that `ask` is a pure function, called in place. `identity` names everything that makes two answers
-    differ for the same question: template, model, revision, quantisation. `close` makes a call in progress return.
+    differ for the same question: template, model, revision, quantisation. `is_calibrated` says that its confidences are
+    a model's, to be calibrated before use. `start` makes ready (loads, connects, warms up), may block, and raises a
+    ConfigurationError that says what is wrong. `close` makes a call in progress return.
     """
 
     @property
@@ -42,6 +44,11 @@ class AdvisorBackend(Protocol):
 
     @property
     def identity(self) -> str: ...
+
+    @property
+    def is_calibrated(self) -> bool: ...
+
+    def start(self) -> None: ...
 
     def ask(self, question: "Question") -> "Answer": ...
 

@@ -37,6 +37,7 @@ class Scripted:
     """Answers what it is told to: an Answer, or an exception to raise. Remembers what it was asked, and where."""
 
     identity = "scripted"
+    is_calibrated = False
 
     def __init__(self, *replies: Answer | BaseException, is_instant: bool = True) -> None:
         self.is_instant = is_instant
@@ -52,6 +53,9 @@ class Scripted:
             raise reply
         return reply
 
+    def start(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
@@ -60,6 +64,7 @@ class Held:
     """Hangs in every call until let go; `close` lets go for good unless it is stubborn."""
 
     is_instant = False
+    is_calibrated = False
     identity = "held"
 
     def __init__(self, *replies: Answer | BaseException, is_stubborn: bool = False) -> None:
@@ -78,6 +83,9 @@ class Held:
     def ask(self, question: Question) -> Answer:
         assert self._turns.acquire(timeout=PATIENCE_S)
         return self._inner.ask(question)
+
+    def start(self) -> None:
+        pass
 
     def let_go(self, calls: int = 1) -> None:
         self._turns.release(calls)

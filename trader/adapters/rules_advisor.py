@@ -40,7 +40,11 @@ class RulesAdvisor:
     """Deterministic advice from the question alone."""
 
     is_instant = True
+    is_calibrated = False
     identity = "rules-1"
+
+    def start(self) -> None:
+        """Nothing to make ready."""
 
     def ask(self, question: Question) -> Answer:
         """Always an advice inside the valid actions."""

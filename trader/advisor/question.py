@@ -59,8 +59,34 @@ class Question(Struct, frozen=True, kw_only=True, gc=False):
     trades_closed: int
 
 
+class Scores(Struct, frozen=True, gc=False):
+    """What a model makes of the valid actions' labels.
+
+    `log_probs[i]` is the natural logarithm of Action(i)'s probability among the valid ones (which sum to 1), None where
+    it is not valid. `legal_mass` is the probability, 0..1, that the model left to all of them together.
+    """
+
+    log_probs: tuple[float | None, ...]
+    legal_mass: float
+
+
+class Trace(Struct, frozen=True, kw_only=True):
+    """What the advisor log keeps of an exchange; no decision reads it.
+
+    `messages` are (role, content), `reply` is the model's text where it wrote one, `latency_ms` is wall clock.
+    """
+
+    backend: str
+    messages: tuple[tuple[str, str], ...]
+    reply: str | None = None
+    latency_ms: float | None = None
+
+
 class Answer(Struct, frozen=True, kw_only=True):
     """What became of a question.
+
+    A back end that scores labels gives `scores` and no advice: the calibration makes the advice of them. `is_batched`
+    marks scores that were computed many at a time, which differ in the last bits from those of one.
 
     `age_s` is bar time since the advice was given, `reuse` how often the cache has served it. `visible_from_bar` is the
     seq of the first bar that may use it, None where there is nothing to use. `error` is for people, not for records.
@@ -74,6 +100,9 @@ class Answer(Struct, frozen=True, kw_only=True):
     visible_from_bar: int | None = None
     prompt_sha256: str | None = None
     error: str | None = None
+    scores: Scores | None = None
+    is_batched: bool = False
+    trace: Trace | None = None
 
     @property
     def usable(self) -> Advice | None:

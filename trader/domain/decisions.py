@@ -46,16 +46,22 @@ class AdviceStatus(StrEnum):
     MASKED = "masked"
     STALE = "stale"
     BREAKER_OPEN = "breaker_open"
+    MISSING = "missing"
 
 
 class Advice(Struct, frozen=True, kw_only=True):
-    """An advisor's answer. `confidence` is what fusion compares; the rest says how it came about."""
+    """An advisor's answer. `confidence` is what fusion compares; the rest says how it came about.
+
+    `raw` is the model's own probability of the action, `calibrated` that of its beating HOLD, `base_rate` how often
+    this action does, `verbal` the number that the model wrote, `legal_mass` what it left to valid labels.
+    """
 
     action: Action
     confidence: float
     reason: str
     raw: float | None = None
     base_rate: float | None = None
+    calibrated: float | None = None
     verbal: float | None = None
     legal_mass: float | None = None
 

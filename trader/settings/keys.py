@@ -7,7 +7,8 @@ from functools import cache
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from trader.settings.schema import Mark, Settings
+from trader.settings.marks import Mark
+from trader.settings.schema import Settings
 
 # Below this likeness a suggestion misleads more than it helps.
 _ALIKE = 0.6

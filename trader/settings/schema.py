@@ -7,83 +7,33 @@ changes no decision: where things are stored, how long is waited, and what `ids.
 
 from collections.abc import Sequence
 from datetime import time
-from enum import Enum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    model_validator,
-)
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from trader.settings.values import Device, Market, Option, Share, TimeOfDay, Usd, UsdAboveZero, VetoActions, cents
-
-
-class Mark(Enum):
-    """What else is known of a field, beside its type and range."""
-
-    LIMIT = "a safety limit"
-    ASIDE = "changes no decision"
-
-
-LIMIT = Mark.LIMIT
-ASIDE = Mark.ASIDE
+from trader.settings.advice import AdvisorSettings, LlmModelSettings, PromptSettings
+from trader.settings.marks import ASIDE, LIMIT, Section
+from trader.settings.values import Market, Option, Share, TimeOfDay, Usd, UsdAboveZero, VetoActions, cents
 
 _GLOBEX_OPEN = time(18, 0)  # New York; a session runs from here to 17:00 of the next day
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class StrategySettings(_Section):
+class StrategySettings(Section):
     """Who proposes: a shipped name, a module or a file; `options` go to it as they are."""
 
     name: Annotated[str, Field(min_length=1)]
     options: dict[str, Option]
 
 
-class PolicySettings(_Section):
+class PolicySettings(Section):
     """The model of the `ppo` strategy: `embedded` or a bundle's path."""
 
     bundle: Annotated[str, Field(min_length=1)]
     allow_mismatch: bool
 
 
-class TriggerSettings(_Section):
-    """Which reasons may send a question to the advisor."""
-
-    low_confidence: bool
-    entry: bool
-    interval: bool
-    state_change: bool
-
-
-class AdvisorSettings(_Section):
-    """Who advises, how long it may take, and how long an answer lasts."""
-
-    backend: Annotated[Literal["rules", "recorded", "off"], ASIDE]
-    recorded_from: Annotated[str | None, Field(min_length=1), ASIDE]
-    triggers: TriggerSettings
-    query_cooldown_bars: Annotated[int, Field(ge=0, le=1_000)]
-    deadline_ms: Annotated[int, Field(ge=1, le=60_000)]
-    assumed_latency_ms: Annotated[int, Field(ge=0, le=3_600_000)]
-    cache_minutes: Annotated[int, Field(ge=0, le=1_440)]
-    reuse_decay: Annotated[float, Field(gt=0, le=1)]
-    breaker_errors: Annotated[int, Field(ge=1, le=1_000), ASIDE]
-    breaker_reset_s: Annotated[int, Field(ge=1, le=86_400), ASIDE]
-
-    @model_validator(mode="after")
-    def _recorded_advice_has_a_source(self) -> Self:
-        if self.backend == "recorded" and self.recorded_from is None:
-            msg = "backend: recorded needs recorded_from, the folder or file of the decision log that holds the advice"
-            raise ValueError(msg)
-        return self
-
-
-class WindowSettings(_Section):
+class WindowSettings(Section):
     """When entries are allowed, [start, end), and when the position is closed, by New York's clock."""
 
     start: TimeOfDay
@@ -100,14 +50,14 @@ class WindowSettings(_Section):
         return self
 
 
-class WindowsSettings(_Section):
+class WindowsSettings(Section):
     """The two entry windows to choose from."""
 
     rth: WindowSettings
     all: WindowSettings
 
 
-class ExecutionSettings(_Section):
+class ExecutionSettings(Section):
     """Position size, brackets, entry windows and the conventions of simulated fills."""
 
     qty: Annotated[int, Field(ge=1, le=1_000), LIMIT]
@@ -144,14 +94,23 @@ class ExecutionSettings(_Section):
         return self
 
 
-class FusionSettings(_Section):
+class AdaptiveSettings(Section):
+    """How the advisor's weight follows its record where `fusion.mode` is adaptive."""
+
+    learning_rate: Annotated[float, Field(gt=0, le=10)]
+    share: Annotated[float, Field(ge=0, lt=1)]
+    llm_weight_max: Share
+
+
+class FusionSettings(Section):
     """How the strategy's proposal and the advice become one decision (the fusion table) and when advice is sought."""
 
     llm_weight: Share
     confidence_threshold: Share
     use_selective_querying: bool
     query_interval: Annotated[int, Field(ge=1, le=10_000)]
-    mode: Literal["fixed"]
+    mode: Literal["fixed", "adaptive"]
+    adaptive: AdaptiveSettings
     override_high: Share
     override_low: Share
     uncertain_below: Share
@@ -165,7 +124,7 @@ class FusionSettings(_Section):
         return self
 
 
-class AccountSettings(_Section):
+class AccountSettings(Section):
     """The account's size and what may be lost of it."""
 
     start_balance_usd: Annotated[UsdAboveZero, LIMIT]
@@ -201,7 +160,7 @@ class AccountSettings(_Section):
         return cents(self.daily_limit_usd)
 
 
-class RiskSettings(_Section):
+class RiskSettings(Section):
     """When the review blocks entries."""
 
     max_consecutive_losses: Annotated[int, Field(ge=1, le=1_000), LIMIT]
@@ -216,7 +175,7 @@ class RiskSettings(_Section):
     veto_actions: Annotated[VetoActions, LIMIT]
 
 
-class GateSettings(_Section):
+class GateSettings(Section):
     """The last check of each order before the broker."""
 
     collar_pct: Annotated[float, Field(gt=0, le=10), LIMIT]
@@ -225,28 +184,17 @@ class GateSettings(_Section):
     initial_margin_pct: Annotated[float, Field(gt=0, le=100), LIMIT]
 
 
-class JournalSettings(_Section):
+class JournalSettings(Section):
     """Where the decision log is written, and how many records may wait for the writer."""
 
     dir: Annotated[str, Field(min_length=1)]
     queue_records: Annotated[int, Field(ge=1, le=1_000_000)]
 
 
-class StateSettings(_Section):
+class StateSettings(Section):
     """What is remembered from one command to the next."""
 
     dir: Annotated[str, Field(min_length=1)]
-
-
-class LlmModelSettings(_Section):
-    """The language model of the advisor's model back ends."""
-
-    name: Annotated[str, Field(min_length=1)]
-    quantization: Literal["int8", "int4", "none"]
-    device: Device
-    max_new_tokens: Annotated[int, Field(ge=1, le=4_096)]
-    temperature: Annotated[float, Field(ge=0, le=2)]
-    top_p: Annotated[float, Field(gt=0, le=1)]
 
 
 class LayerSource(PydanticBaseSettingsSource):
@@ -282,6 +230,7 @@ class Settings(BaseSettings):
     journal: Annotated[JournalSettings, ASIDE]
     state: Annotated[StateSettings, ASIDE]
     llm_model: Annotated[LlmModelSettings, ASIDE]
+    prompt: Annotated[PromptSettings, ASIDE]
 
     def __init__(self, *, trees: Sequence[dict[str, Any]] = (), **values: Any) -> None:
         """Lay `values` over `trees`, the weakest first; pydantic's ValidationError where the result is not valid."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import time
+from datetime import date, time
 from decimal import Decimal
 from typing import Annotated
 
@@ -35,6 +35,17 @@ def _time_of_day(value: object) -> time:
             return time(hour, minute)
     msg = "must be a time of day in New York such as 09:35"
     raise ValueError(msg)
+
+
+def day(value: object) -> date | None:
+    """A calendar day out of YYYY-MM-DD; None stays None."""
+    if value is None or isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) else "")
+    except ValueError:
+        msg = "must be a day such as 2023-10-01, in quotes, or null"
+        raise ValueError(msg) from None
 
 
 def _known_market(value: str) -> str:
