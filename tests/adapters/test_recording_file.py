@@ -5,23 +5,12 @@ import math
 import msgspec
 import pytest
 from msgspec.structs import replace
+from recording_builders import HEAD
 
-from trader.adapters.recording_file import Head, Key, RecordingFile, is_recording, read_recording
+from trader.adapters.recording_file import Key, RecordingFile, is_recording, read_recording
 from trader.advisor.question import Scores
 from trader.errors import InputError
 
-HEAD = Head(
-    backend="phi3",
-    identity="tiny@1 int8 score",
-    model="tiny",
-    revision="1",
-    quantization="int8",
-    mode="score",
-    prompt="prompts-1",
-    anonymised=False,
-    batched=True,
-    knowledge_until="2023-10-01",
-)
 FLAT = Key("a" * 64, 0b000111)
 LONG = Key("b" * 64, 0b001001)
 
@@ -96,6 +85,7 @@ def test_recording_cut_in_its_first_line_begins_anew(tmp_path, kept):
         ("revision", None),
         ("quantization", "none"),
         ("mode", "generate"),
+        ("chain_of_thought", True),
         ("prompt", "prompts-2"),
         ("anonymised", True),
         ("batched", False),

@@ -29,9 +29,10 @@ _UNDECODABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError
 class Head(Struct, frozen=True, kw_only=True):
     """Whose answers a recording holds; the file's first line.
 
-    `identity` is the back end's own, `prompt` that of whoever renders the prompts. `batched` says that the scores were
-    computed many at a time: they differ in the last bits from those of one, so that no live answer may be made of them.
-    `knowledge_until` (YYYY-MM-DD) is when the model's training data ends, None where nobody knows.
+    `identity` is the back end's own, `prompt` that of whoever renders the prompts. After `chain_of_thought` a text's
+    last line is the reply. `batched` says that the scores were computed many at a time: they differ in the last bits
+    from those of one, so that no live answer may be made of them. `knowledge_until` (YYYY-MM-DD) is when the model's
+    training data ends, None where nobody knows.
     """
 
     recording: int = VERSION
@@ -41,6 +42,7 @@ class Head(Struct, frozen=True, kw_only=True):
     revision: str | None
     quantization: str
     mode: Literal["score", "generate"]
+    chain_of_thought: bool
     prompt: str
     anonymised: bool
     batched: bool
