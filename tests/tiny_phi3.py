@@ -11,9 +11,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ("config/llm_config.yaml", "config/trader.yaml", "README.md")
 # Often enough for each label's first letter to grow together with the space before it, as in Phi-3's vocabulary.
-LABELS = "HOLD BUY SELL MOVE_TO_BE ENABLE_TRAIL DISABLE_TRAIL"
-LABEL_LINES = 40
+INITIALS = "H B S M E D"
+INITIAL_LINES = 40
 MERGES_UP_TO = 900
+UNKNOWN, BEGIN = "<unk>", "<s>"
 # What the real tokenizer adds behind its vocabulary, in its order; the first ends a text, <|end|> a turn.
 CHAT_TOKENS = (
     "<|endoftext|>",
@@ -71,20 +72,20 @@ def _write_tokenizer(folder: Path) -> int:
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
     vocabulary, merges = _trained()
-    model = models.BPE(vocab=vocabulary, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True)
+    model = models.BPE(vocab=vocabulary, merges=merges, unk_token=UNKNOWN, fuse_unk=True, byte_fallback=True)
     made = Tokenizer(model)
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     made.decoder = decoders.Sequence(
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
     )
-    made.add_special_tokens([AddedToken(name, normalized=False) for name in ("<unk>", "<s>")])
+    made.add_special_tokens([AddedToken(name, normalized=False) for name in (UNKNOWN, BEGIN)])
     # The real ones swallow the white space after them, all but <|endoftext|>.
     made.add_special_tokens([AddedToken(name, normalized=False, rstrip=name != CHAT_TOKENS[0]) for name in CHAT_TOKENS])
     wrapped = PreTrainedTokenizerFast(
         tokenizer_object=made,
-        bos_token="<s>",
+        bos_token=BEGIN,
         eos_token=CHAT_TOKENS[0],
-        unk_token="<unk>",
+        unk_token=UNKNOWN,
         pad_token=CHAT_TOKENS[0],
         clean_up_tokenization_spaces=False,
         model_max_length=4096,
@@ -102,7 +103,7 @@ def _trained() -> tuple[dict[str, int], list[tuple[str, str]]]:
     learner.pre_tokenizer = pre_tokenizers.Metaspace()
     learner.train_from_iterator(_lines(), trainers.BpeTrainer(vocab_size=MERGES_UP_TO, show_progress=False))
     learned = json.loads(learner.to_str())["model"]
-    first = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    first = [UNKNOWN, BEGIN, "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
     pieces = sorted(learned["vocab"], key=learned["vocab"].__getitem__)
     return {piece: at for at, piece in enumerate([*first, *pieces])}, [tuple(pair) for pair in learned["merges"]]
 
@@ -112,4 +113,4 @@ def _lines() -> Iterator[str]:
     for name in TEXTS:
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             yield re.sub(r"[^\x20-\x7e]", "", line)
-    yield from [LABELS] * LABEL_LINES
+    yield from [INITIALS] * INITIAL_LINES
