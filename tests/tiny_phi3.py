@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = ("config/llm_config.yaml", "config/trader.yaml", "README.md")
@@ -14,6 +15,10 @@ TEXTS = ("config/llm_config.yaml", "config/trader.yaml", "README.md")
 INITIALS = "H B S M E D"
 INITIAL_LINES = 40
 MERGES_UP_TO = 900
+LABELS = ("HOLD", "BUY", "SELL", "MOVE_TO_BE", "ENABLE_TRAIL", "DISABLE_TRAIL")
+# Random layers drown the last token; its embedding is made loud, so that `asked to answer` can be told from the rest.
+LOUDNESS = 20
+LEAN = 1.4
 UNKNOWN, BEGIN = "<unk>", "<s>"
 # What the real tokenizer adds behind its vocabulary, in its order; the first ends a text, <|end|> a turn.
 CHAT_TOKENS = (
@@ -62,8 +67,27 @@ def make_tiny_phi3(folder: Path, *, seed: int = 1, layers: int = 3) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Phi3ForCausalLM(config)
+    _lean_towards_labels(model, folder)
     model.save_pretrained(folder)
     return folder
+
+
+def _lean_towards_labels(model: Any, folder: Path) -> None:
+    """Make the labels' first tokens likely behind <|assistant|>, as training does: else no answer had legal mass."""
+    import torch  # noqa: PLC0415
+    from transformers import AutoTokenizer  # noqa: PLC0415
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    asked = [f"<|user|>\nPrice: ${price:.2f}<|end|>\n{CHAT_TOKENS[1]}" for price in (1, 12_345.75, 20_000)]
+    firsts = [tokenizer(f"{CHAT_TOKENS[1]}{label}", add_special_tokens=False)["input_ids"][1] for label in LABELS]
+    with torch.no_grad():
+        model.model.embed_tokens.weight *= LOUDNESS
+        ends = [
+            model.model(**tokenizer(text, add_special_tokens=False, return_tensors="pt")).last_hidden_state[0, -1]
+            for text in asked
+        ]
+        towards = torch.stack(ends).mean(0)
+        model.lm_head.weight[firsts] += LEAN * towards / towards.norm()
 
 
 def _write_tokenizer(folder: Path) -> int:

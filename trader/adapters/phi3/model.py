@@ -1,0 +1,185 @@
+"""The language model as the advisor needs it: probabilities of labels in one pass, replies in a format, reasons.
+
+Not thread-safe: one thread makes and uses it.
+"""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from trader.adapters.phi3.batch import BatchReader
+from trader.adapters.phi3.chat import Chat, common_prefix
+from trader.adapters.phi3.constrained import Constraint, TokenTable
+from trader.adapters.phi3.generation import Sampling, Stop, Writer
+from trader.adapters.phi3.labels import label_tokens, scores_of
+from trader.adapters.phi3.loading import Loaded, load
+from trader.adapters.phi3.options import ModelOptions
+from trader.adapters.phi3.prefix import PrefixCache
+from trader.adapters.phi3.sequence import GrowingSequence
+from trader.adapters.phi3.static import FixedSequence, TokenSequence
+from trader.advisor.prompt import Prompt
+from trader.advisor.question import Scores
+from trader.domain.actions import ACTION_COUNT
+from trader.errors import ConfigurationError
+
+LONGEST_HEAD = len(" DISABLE_TRAIL | 0.00 | r")  # tokens, if each were one character: then a reply is whole
+FIXED_STEP = 64
+BETWEEN = "\n"
+ALL_ACTIONS = (1 << ACTION_COUNT) - 1
+
+
+class Written(Struct, frozen=True):
+    """What a model wrote: its `thought`, empty without chain of thought, and the `line` in the reply's format."""
+
+    thought: str
+    line: str
+
+
+class Phi3Model:
+    """A loaded model. Raises ConfigurationError, with a remedy, where it cannot be had as `options` say.
+
+    Every method raises ConfigurationError for a prompt that is too long or that the chat template changes, and
+    whatever torch raises, such as torch.OutOfMemoryError; the model can be asked again afterwards.
+    """
+
+    def __init__(self, options: ModelOptions) -> None:
+        if options.mode == "generate" and options.max_new_tokens < LONGEST_HEAD:
+            msg = f"llm_model.max_new_tokens: {options.max_new_tokens} may cut a reply; set {LONGEST_HEAD} or more"
+            raise ConfigurationError(msg)
+        self._options = options
+        self._loaded = load(options)
+        self._chat = Chat(self._loaded, options.name, options.prompt_limit)
+        self._labels = label_tokens(self._chat)
+        self._prefix = PrefixCache(_sequence(options, self._loaded))
+        self._prepared: tuple[int, ...] = ()
+        self._batch: BatchReader | None = None
+        self._table: TokenTable | None = None
+        self._constraints: dict[int, Constraint] = {}
+
+    @property
+    def identity(self) -> str:
+        """What makes its answers differ from another's: weights, precision, device, kind of cache."""
+        loaded, options = self._loaded, self._options
+        cache = "fixed" if _is_fixed(options, loaded.device) else "growing"
+        name = options.name.rstrip("/").rpartition("/")[2]
+        kind = loaded.device.partition(":")[0]
+        return f"phi3:{name}@{loaded.version}:{options.quantization}:{loaded.dtype}:{kind}:{cache}"
+
+    @property
+    def prefix(self) -> PrefixCache:
+        """The cache that every query goes through."""
+        return self._prefix
+
+    def check(self, system: str) -> None:
+        """Raise ConfigurationError where `system` would not reach the model whole."""
+        self._chat.check(system)
+
+    def prepare(self, probes: Sequence[Prompt]) -> None:
+        """Keep what all `probes` begin with as the prefix, and warm up. Give some that differ in all that may change.
+
+        Prompts that begin otherwise, and all of them without this, have a shorter prefix: the turns before the last.
+        """
+        sequences = [self._chat.encode(probe.messages) for probe in probes]
+        self._prepared = common_prefix(sequences) if len(set(sequences)) > 1 else ()
+        for probe in probes:
+            self.score(probe, ALL_ACTIONS)
+
+    def tokens_of(self, prompt: Prompt) -> tuple[int, int]:
+        """How many tokens a prompt has, and how many of them are read from the cache."""
+        prefix, rest = self._split(prompt)
+        return len(prefix) + len(rest), len(prefix)
+
+    def score(self, prompt: Prompt, mask: int) -> Scores:
+        """The probabilities of the labels in `mask`, in one pass."""
+        prefix, rest = self._split(prompt)
+        with self._prefix.reading(prefix, rest) as logits:
+            return scores_of(logits, self._labels, mask)
+
+    def score_batch(self, prompts: Sequence[Prompt], masks: Sequence[int]) -> list[Scores]:
+        """The scores of many prompts, in order; equal to those of `score` but for rounding, so mark them batched."""
+        self._batch = self._batch or BatchReader(self._loaded.model)
+        splits = [self._split(prompt) for prompt in prompts]
+        scores: dict[int, Scores] = {}
+        for prefix in dict.fromkeys(prefix for prefix, _ in splits):
+            places = [at for at, (own, _) in enumerate(splits) if own == prefix]
+            read = self._batch.read(prefix, [splits[at][1] for at in places])
+            for at, logits in zip(places, read, strict=True):
+                scores[at] = scores_of(logits, self._labels, masks[at])
+        return [scores[at] for at in range(len(prompts))]
+
+    def generate(self, prompt: Prompt, mask: int, should_stop: Stop) -> str:
+        """The reply in the format, thought left out. Raises GenerationStoppedError once `should_stop` says so."""
+        return self.write(prompt, mask, should_stop).line
+
+    def write(self, prompt: Prompt, mask: int, should_stop: Stop) -> Written:
+        """The reply with the thought before it, as the options have it."""
+        options = self._options
+        thinks = options.chain_of_thought
+        temperature = options.temperature if options.sample else 0.0
+        return self._write(prompt, mask, should_stop, temperature=temperature, thinks=thinks)
+
+    def explain(self, prompt: Prompt, mask: int, action: int, should_stop: Stop) -> str:
+        """At most ten words on why `action` (of `mask`): the rest of a reply that begins with its label."""
+        if not mask >> action & 1:
+            msg = f"action {action} is not in the mask {mask:#b}"
+            raise ValueError(msg)
+        written = self._write(prompt, 1 << action, should_stop, temperature=0.0, thinks=False)
+        return written.line.rpartition("|")[2].strip()
+
+    def _write(self, prompt: Prompt, mask: int, should_stop: Stop, *, temperature: float, thinks: bool) -> Written:
+        options, thought = self._options, ""
+        sampling = Sampling(temperature=temperature, top_p=options.top_p, seed=options.seed)
+        prefix, rest = self._split(prompt)
+        constraint, limit = self._constraint(mask), max(options.max_new_tokens, LONGEST_HEAD)
+        with self._prefix.reading(prefix, rest) as answering:
+            logits, writer = answering, Writer(self._prefix.sequence, sampling, prompt.sha256, should_stop)
+            if thinks:
+                tokens = writer.free(logits, options.cot_max_tokens, self._chat.ends, self._chat.never)
+                thought = self._chat.text_of(tokens).strip()
+                logits = self._prefix.sequence.extend(self._chat.tokens_of(BETWEEN))
+            line = writer.constrained(logits, constraint, limit)
+        texts = [self._token_table.texts[token] or "" for token in line]
+        return Written(thought, "".join(texts).strip())
+
+    def _split(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """A prompt's tokens as (those in the cache, at least one that is read); a matter of the prompt alone."""
+        tokens = self._chat.encode(prompt.messages)
+        prefix = self._prepared
+        if not prefix or tokens[: len(prefix)] != prefix:
+            prefix = common_prefix([self._chat.own_prefix(prompt), tokens])
+        prefix = prefix[: len(tokens) - 1]
+        return prefix, tokens[len(prefix) :]
+
+    @property
+    def _token_table(self) -> TokenTable:
+        if self._table is None:
+            vocabulary = int(self._loaded.model.config.vocab_size)
+            self._table = TokenTable(self._chat.token_texts(), vocabulary, self._chat.ends)
+        return self._table
+
+    def _constraint(self, mask: int) -> Constraint:
+        if mask not in self._constraints:
+            self._constraints[mask] = Constraint(mask, self._token_table)
+        return self._constraints[mask]
+
+
+def _is_fixed(options: ModelOptions, device: str) -> bool:
+    """Whether the cache is of fixed tensors: where CUDA graphs pay, and where asked for (on a CPU to try the path).
+
+    LLM.int8 asks the device which columns are outliers in every layer, which no graph can hold.
+    """
+    is_cuda = device.startswith("cuda")
+    if options.graphs == "on" and is_cuda and options.quantization == "int8":
+        msg = (
+            "llm_model.quantization int8 cannot run as a CUDA graph (its outliers are found pass by pass): graphs auto"
+        )
+        raise ConfigurationError(msg)
+    return options.graphs == "on" or (options.graphs == "auto" and is_cuda and options.quantization != "int8")
+
+
+def _sequence(options: ModelOptions, loaded: Loaded) -> TokenSequence:
+    if not _is_fixed(options, loaded.device):
+        return GrowingSequence(loaded.model)
+    written = max(options.max_new_tokens, LONGEST_HEAD) + options.cot_max_tokens + FIXED_STEP
+    capacity = -(-(options.prompt_limit + written) // FIXED_STEP) * FIXED_STEP
+    return FixedSequence(loaded.model, capacity, captures=loaded.device.startswith("cuda"))
