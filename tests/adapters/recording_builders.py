@@ -9,7 +9,6 @@ HEAD = Head(
     revision="1",
     quantization="int8",
     mode="score",
-    chain_of_thought=False,
     prompt="prompts-1",
     anonymised=False,
     batched=True,

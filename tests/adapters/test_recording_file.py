@@ -85,7 +85,6 @@ def test_recording_cut_in_its_first_line_begins_anew(tmp_path, kept):
         ("revision", None),
         ("quantization", "none"),
         ("mode", "generate"),
-        ("chain_of_thought", True),
         ("prompt", "prompts-2"),
         ("anonymised", True),
         ("batched", False),

@@ -29,10 +29,9 @@ _UNDECODABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError
 class Head(Struct, frozen=True, kw_only=True):
     """Whose answers a recording holds; the file's first line.
 
-    `identity` is the back end's own, `prompt` that of whoever renders the prompts. After `chain_of_thought` a text's
-    last line is the reply. `batched` says that the scores were computed many at a time: they differ in the last bits
-    from those of one, so that no live answer may be made of them. `knowledge_until` (YYYY-MM-DD) is when the model's
-    training data ends, None where nobody knows.
+    `identity` is the back end's own, `prompt` that of whoever renders the prompts. `batched` says that the scores were
+    computed many at a time: they differ in the last bits from those of one, so that no live answer may be made of them.
+    `knowledge_until` (YYYY-MM-DD) is when the model's training data ends, None where nobody knows.
     """
 
     recording: int = VERSION
@@ -42,7 +41,6 @@ class Head(Struct, frozen=True, kw_only=True):
     revision: str | None
     quantization: str
     mode: Literal["score", "generate"]
-    chain_of_thought: bool
     prompt: str
     anonymised: bool
     batched: bool
@@ -57,7 +55,7 @@ class Key(NamedTuple):
 
 
 Recorded = Scores | str
-"""What was answered: scores, or the text of a reply."""
+"""What was answered: scores, or the line of a reply that counts."""
 
 
 class _Line(Struct, omit_defaults=True, forbid_unknown_fields=True):
