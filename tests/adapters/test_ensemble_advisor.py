@@ -113,15 +113,19 @@ def test_ensemble_makes_no_valid_action_impossible():
 
 
 def test_ensemble_gives_the_reason_of_the_heaviest_that_agrees():
-    """Not that of the heaviest, who says something else."""
-    ensemble = an_ensemble(
-        scored(BUYER, "up"), advised(Action.SELL, 0.95, "down"), advised(Action.SELL, 0.9, "tired"), rate=0.4
-    )
+    """Neither that of the first who agrees, nor that of as heavy a one who says something else."""
+    members = [
+        Member("m0", scored(BUYER, "up")),
+        Member("m1", advised(Action.SELL, 0.95, "down")),
+        Member("m2", advised(Action.BUY, 0.9)),
+    ]
+    ensemble = EnsembleAdvisor(members, even_weights(3, rate=0.4), legal_mass_min=0.2)
     ensemble.ask(FLAT)
-    ensemble.settled(outcome(BUY_WON))  # the buyer is now the heaviest, the sellers together still heavier
+    ensemble.settled(outcome(BUY_WON))  # the second is now the lightest
+    members[2].reply = advised(Action.SELL, 0.9, "tired")
     answer = ensemble.ask(FLAT)
     assert answer.advice is not None
-    assert (answer.advice.action, answer.advice.reason) == (Action.SELL, "down")
+    assert (answer.advice.action, answer.advice.reason) == (Action.SELL, "tired")
 
 
 def test_ensemble_believes_those_more_whose_first_choice_won():
