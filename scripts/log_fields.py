@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from trader.records import (
     AccountRecord,
+    AdvisorRecord,
     BarRecord,
     Canonical,
     ContinueRecord,
@@ -80,8 +81,9 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
     LlmRecord: {
         "action": "the advised action; null where no advice came",
         "confidence": "what the fusion compared, 0 to 1",
-        "raw": "confidence before calibration",
-        "base_rate": "how often advice for this action was right",
+        "raw": "the model's own probability of this action among the valid ones, or the number that it wrote",
+        "calibrated": "probability that this action beats HOLD after costs, as learned from what became of such advice",
+        "base_rate": "how often this action beats HOLD, advised or not",
         "verbal": "the number that a model wrote itself, never used uncalibrated",
         "legal_mass": "probability that a model gave to the valid answers together",
         "reason": "why, where it comes with the answer",
@@ -157,6 +159,16 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "from_bar": "seq of the bar from which it counts",
         "detail": "what else there is to say",
     },
+    AdvisorRecord: {
+        "backend": "which back end it is, or was recorded: phi3, openai or ensemble",
+        "identity": "model, revision, precision, mode and prompt",
+        "is_batched": "answers were computed many at a time, beforehand",
+        "knowledge_until": "last day of the model's training data; null where nobody knows",
+        "anonymised": "dates and price levels were hidden from it",
+        "fitted": "hash of the calibration that was fitted beforehand; null without",
+        "fitted_until": "last session that it was fitted on",
+        "learned": "what earlier runs taught calibration and weights; null where it began with nothing",
+    },
     StartRecord: {
         "v": "version of this format",
         "code_version": "version of the program",
@@ -170,6 +182,7 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "bundle": "the model's manifest, whole; null without a model",
         "mismatches": "what does not fit between model and bars, and was allowed",
         "account": "the account at the start",
+        "advisor": "the language model that advises, or was recorded; null without one",
         "previous_run": "the run before a restart; null for the first",
     },
     ContinueRecord: {

@@ -86,6 +86,9 @@ class FakeAdvisor:
         self.meddle: Callable[[], None] = lambda: None
         self.forgotten = 0
 
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
     async def answer(self, question: Question) -> Answer:
         """USED advice; what `meddle` does happens inside the engine's only await."""
         self.meddle()
@@ -120,6 +123,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self.is_healthy = True
         self.files: dict[str, list[bytes]] = {}
+        self.asides: list[bytes] = []
         self.head = ""
         self.is_discarded = False
         self._lines: list[bytes] = []
@@ -136,6 +140,10 @@ class MemoryJournal:
     def write(self, line: bytes) -> None:
         """Another line."""
         self._lines.append(line)
+
+    def aside(self, line: bytes) -> None:
+        """Another line of the advisor log."""
+        self.asides.append(line)
 
     def close(self, head: str, lines: int) -> None:
         """Keep the head."""

@@ -74,12 +74,14 @@ START = StartRecord(
     },
     mismatches=(),
     account=ACCOUNT,
+    advisor=None,
     previous_run=None,
 )
 NO_ADVICE = LlmRecord(
     action=None,
     confidence=None,
     raw=None,
+    calibrated=None,
     base_rate=None,
     verbal=None,
     legal_mass=None,

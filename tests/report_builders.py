@@ -21,6 +21,7 @@ FACTS = RunFacts(
     model=None,
     slippage_ticks=1,
     forced_slippage_ticks=2,
+    advisor=None,
 )
 RULES = list(Rule)
 

@@ -12,15 +12,10 @@ from strategies.ppo import Ppo
 from trader import __version__, assembly
 from trader.adapters.journal import LiveJournal, ReplayJournal
 from trader.adapters.live_stamp import LiveStamp
-from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.paper_broker import NO_FAULTS, Faults, PaperBroker
-from trader.adapters.recorded_advisor import RecordedAdvisor
-from trader.adapters.rules_advisor import RulesAdvisor
 from trader.adapters.strategy_loader import load_strategy, source_sha256
-from trader.advisor.asker import Asker
-from trader.advisor.cache import AdviceCache
 from trader.advisor.gate import Gate
-from trader.analysis.log import Kind, open_log
+from trader.advisors import Advising, AdvisorChoice, advising, given
 from trader.analysis.report import Tally
 from trader.book import Book
 from trader.chain import extra
@@ -28,6 +23,8 @@ from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
 from trader.engine import Engine, Parts
 from trader.errors import ConfigurationError
+from trader.exchange_log import ExchangeLog
+from trader.learning import Learner
 from trader.logbook import Logbook, SilentLogbook
 from trader.observation import schema_hash
 from trader.pipeline import Pipeline
@@ -36,7 +33,7 @@ from trader.policy.manifest import Inputs
 from trader.ports import Advisor, RunLog, Strategy
 from trader.record_parts import account_record
 from trader.recorder import Recorder
-from trader.records import LOG_VERSION, AccountRecord, IdsRecord, StartRecord
+from trader.records import LOG_VERSION, AccountRecord, AdvisorRecord, IdsRecord, StartRecord
 from trader.risk.counters import Counters
 from trader.risk.gate import OrderGate
 from trader.router import Router
@@ -69,6 +66,7 @@ class Run(Struct, frozen=True, kw_only=True):
     engine: Engine
     tally: Tally
     advisor: Advisor
+    learner: Learner | None
     start: StartRecord
     bundle: Bundle | None
     log_path: Path | None
@@ -80,7 +78,7 @@ def assemble(
     *,
     log: LogChoice | RunLog | None,
     strategy: Strategy | None = None,
-    advisor: Advisor | None = None,
+    advisor: Advisor | Advising | None = None,
     faults: Faults = NO_FAULTS,
 ) -> Run:
     """Build every part of a run; nothing is traded before `engine.controls.reconciled()`.
@@ -97,12 +95,12 @@ def assemble(
         bundle = strategy.bundle if isinstance(strategy, Ppo) else None
     book = Book(assembly.terms_of_trade(settings, market).as_row(market))
     gate = Gate(assembly.gate_rules(settings), book.view())
-    if advisor is None:
-        advisor = advisor_of(settings, is_patient=_live(log) is None)
+    exchanges = ExchangeLog()
+    advice = _advice(settings, market, advisor, AdvisorChoice(is_patient=_live(log) is None, exchanges=exchanges))
     ids = IdsRecord(
         config=decision_hash(settings),
         bundle=NO_BUNDLE if bundle is None else bundle.id,
-        advisor=_advisor_id(settings),
+        advisor=advice.identity,
         schema=schema_hash(),
     )
     router = Router(book, OrderGate(assembly.order_limits(settings)), market.tick_value_cents)
@@ -110,8 +108,8 @@ def assemble(
     router.connect(broker)
     full = bundle is not None and bundle.manifest.inputs is Inputs.FULL
     account = account_record(book.view(), market)
-    start = _manifest(settings, bars, bundle, ids, account, strategy_sha256)
-    logbook, path = _logbook(settings, market, start, ids, log)
+    start = _manifest(settings, bars, bundle, ids, account, strategy_sha256, advice.record)
+    logbook, path = _logbook(settings, market, start, ids, log, exchanges)
     tally = Tally(market)
     limits = assembly.risk_limits(settings)
     pipeline = Pipeline(market, book, strategy, name, gate, full=full)
@@ -122,8 +120,9 @@ def assemble(
             instrument=market,
             book=book,
             pipeline=pipeline,
-            advisor=advisor,
+            advisor=advice.advisor,
             fusion=assembly.fusion_rules(settings),
+            learner=advice.learner,
             counters=Counters(limits),
             reviewer=assembly.reviewer(settings, market),
             router=router,
@@ -135,7 +134,15 @@ def assemble(
     )
     if _live(log) is not None:
         pipeline.on_strategy_error = engine.protect_only
-    return Run(engine=engine, tally=tally, advisor=advisor, start=start, bundle=bundle, log_path=path)
+    return Run(
+        engine=engine,
+        tally=tally,
+        advisor=advice.advisor,
+        learner=advice.learner,
+        start=start,
+        bundle=bundle,
+        log_path=path,
+    )
 
 
 def open_bundle(settings: Settings, calendar: Calendar, bars: BarsFacts | None) -> Bundle:
@@ -161,27 +168,16 @@ def _strategy(settings: Settings, bars: BarsFacts, calendar: Calendar) -> tuple[
     return load_strategy(settings.strategy.name, settings.strategy.options)
 
 
-def _advisor_id(settings: Settings) -> str:
-    advisor = settings.advisor
-    if advisor.backend == "recorded":
-        return f"recorded:{Path(advisor.recorded_from or '').name}"
-    return advisor.backend
-
-
-def advisor_of(settings: Settings, *, is_patient: bool) -> Advisor:
-    """The advisor that the settings name; `is_patient` where answers are waited for, as in every replay."""
-    match settings.advisor.backend:
-        case "off":
-            return OffAdvisor()
-        case "recorded":
-            log = open_log(Path(settings.advisor.recorded_from or ""))
-            return RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
-        case "rules":
-            cache = AdviceCache(assembly.cache_rules(settings), _advisor_id(settings))
-            return Asker(RulesAdvisor(), assembly.ask_rules(settings, is_patient=is_patient), cache)
-        case "phi3" | "openai" | "ensemble":
-            msg = f"advisor.backend: {settings.advisor.backend} is being built; use rules, recorded or off"
-            raise ConfigurationError(msg)
+def _advice(
+    settings: Settings, market: Instrument, advisor: Advisor | Advising | None, choice: AdvisorChoice
+) -> Advising:
+    match advisor:
+        case None:
+            return advising(settings, market, choice)
+        case Advising():
+            return advisor
+        case _:
+            return given(settings, market, advisor, settings.advisor.backend)
 
 
 def _live(log: LogChoice | RunLog | None) -> LiveStamp | None:
@@ -195,13 +191,14 @@ def _renews(settings: Settings, log: LogChoice | RunLog | None) -> bool:
     return chosen == "renew"
 
 
-def _manifest(
+def _manifest(  # noqa: PLR0913, PLR0917 -- each is a fact of its own
     settings: Settings,
     bars: BarsFacts,
     bundle: Bundle | None,
     ids: IdsRecord,
     account: AccountRecord,
     strategy_sha256: str | None,
+    advisor: AdvisorRecord | None,
 ) -> StartRecord:
     config = settings.model_dump(mode="json", exclude={"journal", "state"})
     return StartRecord(
@@ -224,12 +221,18 @@ def _manifest(
         bundle=None if bundle is None else msgspec.to_builtins(bundle.manifest),
         mismatches=() if bundle is None else bundle.mismatches,
         account=account,
+        advisor=advisor,
         previous_run=None,
     )
 
 
 def _logbook(
-    settings: Settings, market: Instrument, start: StartRecord, ids: IdsRecord, log: LogChoice | RunLog | None
+    settings: Settings,
+    market: Instrument,
+    start: StartRecord,
+    ids: IdsRecord,
+    log: LogChoice | RunLog | None,
+    exchanges: ExchangeLog,
 ) -> tuple[RunLog, Path | None]:
     if log is None:
         return SilentLogbook(), None
@@ -238,11 +241,12 @@ def _logbook(
     if log.live is None:
         run_id = f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
         x = extra({"mode": "replay", "run_id": run_id})
-        return Logbook(_recorder(settings, market, ids, lambda: x), ReplayJournal(log.root, run_id), start), (
-            log.root / run_id
-        )
+        replayed = ReplayJournal(log.root, run_id)
+        exchanges.connect(replayed)
+        return Logbook(_recorder(settings, market, ids, lambda: x), replayed, start, exchanges), replayed.path
     journal = LiveJournal(log.root, log.live.run_id, settings.journal.queue_records)
-    return Logbook(_recorder(settings, market, ids, log.live), journal, start), journal.path
+    exchanges.connect(journal)
+    return Logbook(_recorder(settings, market, ids, log.live), journal, start, exchanges), journal.path
 
 
 def _recorder(settings: Settings, market: Instrument, ids: IdsRecord, stamp: Callable[[], bytes]) -> Recorder:

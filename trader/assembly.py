@@ -1,12 +1,20 @@
 """From settings to the values that the core is given: frozen records, cents, ticks. No file is read here."""
 
+from trader.adapters.openai.asking import OpenAiOptions
+from trader.adapters.phi3.keeper import WorkerRules
+from trader.adapters.phi3.options import ModelOptions
 from trader.advisor.asker import AskRules
 from trader.advisor.cache import CacheRules
+from trader.advisor.calibration import CalibrationMode, CalibrationRules
 from trader.advisor.gate import GateRules
+from trader.advisor.hedge import ByRegime, HedgeRules
+from trader.advisor.outcomes import OutcomeTerms
+from trader.advisor.prompt import Example, PromptRules
 from trader.book import TermsOfTrade
 from trader.domain.instruments import Instrument
 from trader.fusion import FusionRules
 from trader.kernels import book as k
+from trader.learning import Adaptive
 from trader.risk.limits import OrderLimits, RiskLimits, round_trip_cost_cents
 from trader.risk.review import Reviewer
 from trader.risk.rules import veto_masks
@@ -14,6 +22,8 @@ from trader.schedule import Window
 from trader.settings import Settings
 
 FREEZE_ABOVE_START_CENTS = 100_00
+WEIGHT_FLOOR = 0.01
+"""An adaptive weight begins no nearer to 0 or 1: a multiple of nothing would stay nothing."""
 _KINDS = {"intraday": k.INTRADAY, "end_of_day": k.END_OF_DAY, "static": k.STATIC}
 
 
@@ -131,6 +141,7 @@ def ask_rules(settings: Settings, *, is_patient: bool) -> AskRules:
     advisor = settings.advisor
     return AskRules(
         is_patient=is_patient,
+        is_required=advisor.on_unavailable == "refuse",
         deadline_ms=advisor.deadline_ms,
         assumed_latency_ms=advisor.assumed_latency_ms if is_patient else 0,
         breaker_errors=advisor.breaker_errors,
@@ -141,3 +152,104 @@ def ask_rules(settings: Settings, *, is_patient: bool) -> AskRules:
 def cache_rules(settings: Settings) -> CacheRules:
     """How long an answer may be reused."""
     return CacheRules(cache_minutes=settings.advisor.cache_minutes, reuse_decay=settings.advisor.reuse_decay)
+
+
+def prompt_rules(settings: Settings) -> PromptRules:
+    """What a model is told."""
+    prompt = settings.prompt
+    return PromptRules(
+        system=prompt.system,
+        template=prompt.context,
+        template_name=prompt.template,
+        examples=tuple(Example(question=example.question, reply=example.reply) for example in prompt.examples),
+        chain_of_thought=prompt.chain_of_thought and settings.advisor.mode == "generate",
+        anonymise=prompt.anonymise,
+    )
+
+
+def model_options(settings: Settings) -> ModelOptions:
+    """Which model the advisor's process holds, and how it answers."""
+    model, advisor = settings.llm_model, settings.advisor
+    return ModelOptions(
+        name=model.name,
+        revision=model.revision,
+        quantization=model.quantization,
+        device=model.device,
+        mode=advisor.mode,
+        max_new_tokens=model.max_new_tokens,
+        cot_max_tokens=model.cot_max_tokens,
+        chain_of_thought=settings.prompt.chain_of_thought and advisor.mode == "generate",
+        sample=model.sample,
+        temperature=model.temperature,
+        top_p=model.top_p,
+        seed=model.seed,
+        wants_reason=advisor.wants_reason and advisor.mode == "score",
+    )
+
+
+def worker_rules(settings: Settings) -> WorkerRules:
+    """How long the model's process may take."""
+    worker = settings.advisor.worker
+    return WorkerRules(
+        start_timeout_s=worker.start_timeout_s,
+        reply_timeout_s=worker.reply_timeout_s,
+        restart_pause_s=worker.restart_pause_s,
+        memory_limit_gib=worker.memory_limit_gib,
+    )
+
+
+def openai_options(settings: Settings) -> OpenAiOptions:
+    """Which server, and how it is asked."""
+    server, model = settings.advisor.openai, settings.llm_model
+    return OpenAiOptions(
+        url=server.url,
+        socket=server.socket,
+        model=server.model,
+        credential=server.credential,
+        scoring=server.scoring,
+        timeout_s=server.timeout_s,
+        mode=settings.advisor.mode,
+        max_new_tokens=model.max_new_tokens,
+        sample=model.sample,
+        temperature=model.temperature,
+        top_p=model.top_p,
+        seed=model.seed,
+        chain_of_thought=settings.prompt.chain_of_thought and settings.advisor.mode == "generate",
+        cot_max_tokens=model.cot_max_tokens,
+    )
+
+
+def calibration_rules(settings: Settings) -> CalibrationRules:
+    """What becomes of a model's probabilities."""
+    advisor = settings.advisor
+    return CalibrationRules(
+        mode=CalibrationMode(advisor.calibration.mode),
+        legal_mass_min=advisor.legal_mass_min,
+        learns=advisor.calibration.learns,
+    )
+
+
+def outcome_terms(settings: Settings, instrument: Instrument) -> OutcomeTerms:
+    """Costs and distances by which an advice is judged: those of a trade."""
+    terms = terms_of_trade(settings, instrument)
+    return OutcomeTerms(
+        ticks_per_point=instrument.ticks_per_point,
+        tick_value_cents=instrument.tick_value_cents,
+        commission_side_cents=terms.commission_side_cents,
+        slippage_ticks=terms.slippage_ticks,
+        target_through_ticks=terms.target_through_ticks,
+        break_even_ticks=int(terms.as_row(instrument)[k.BREAK_EVEN]),
+        trail_atr=terms.trail_atr,
+    )
+
+
+def adaptive(settings: Settings) -> Adaptive | None:
+    """The learned weight of the advisor; None where it is fixed."""
+    fusion = settings.fusion
+    if fusion.mode == "fixed":
+        return None
+    weight = min(max(fusion.llm_weight, WEIGHT_FLOOR), 1 - WEIGHT_FLOOR)
+    rules = HedgeRules(
+        start=(1 - weight, weight), learning_rate=fusion.adaptive.learning_rate, share=fusion.adaptive.share
+    )
+    return Adaptive(weights=ByRegime(rules), weight_max=fusion.adaptive.llm_weight_max)

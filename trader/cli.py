@@ -134,7 +134,9 @@ def logs(
         with_orders=wanted.orders,
         with_fills=wanted.fills,
     )
-    view = body.View(as_json=as_json, in_colour=sys.stdout.isatty(), limit=limit, last=last)
+    view = body.View(
+        as_json=as_json, in_colour=sys.stdout.isatty(), limit=limit, last=last, with_reasons=wanted.reasons
+    )
     body.run_logs(path, selection, view, sys.stdout, wait=body.sleeping() if follow else None)
 
 

@@ -21,6 +21,7 @@ from trader.domain.sessions import Calendar, Session
 from trader.errors import InvariantError, StrategyError
 from trader.fusion import FusionRules, fuse
 from trader.kernels.rules import EXHAUSTED, SESSION_WINDOW
+from trader.learning import Learner
 from trader.pipeline import Look, Pipeline
 from trader.ports import Advisor, Broker, Feed, RunLog
 from trader.recorder import Outcome
@@ -47,6 +48,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     pipeline: Pipeline
     advisor: Advisor
     fusion: FusionRules
+    learner: Learner | None
     counters: Counters
     reviewer: Reviewer
     router: Router
@@ -72,12 +74,24 @@ class Engine:
         self._unadvised: Proposal | None = None
         self._unchanged = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
         self._is_exhausted = False
+        self._is_prepared = False
+        self.unadvised: str | None = None
+        """Why the advisor could not be made ready; it may come back while the run goes on."""
         self.on_trouble: Callable[[str], None] | None = None
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
 
+    async def prepare(self) -> None:
+        """Make the advisor ready before the first bar; ConfigurationError where there must be one and is none."""
+        self._is_prepared = True
+        away = await self._parts.advisor.start()
+        if away is not None:
+            self.unadvised = away
+
     async def run(self, feed: Feed) -> None:
         """Take every bar of the feed, or those until a stop is asked for, then close the log."""
+        if not self._is_prepared:
+            await self.prepare()
         async for chunk in feed.chunks():
             for bar in chunk:
                 await self.on_bar(bar)
@@ -107,6 +121,9 @@ class Engine:
         router.at(look.close_ticks, ts_ns, ts_ns)
         if look.stop_trailed:
             router.stop_trailed()
+        learner = parts.learner
+        if learner is not None:
+            learner.on_bar(look, parts.pipeline.atr_ticks, plan.flat_at_ns)
         if look.question is None:
             answer = parts.advisor.late_answer(look.seq, ts_ns, look.outlook.mask, look.outlook.account)
         else:
@@ -115,8 +132,9 @@ class Engine:
         if advice is None and look.proposal is self._unadvised:
             decision = self._unchanged  # the same proposal, and nobody to object
         else:
-            decision = fuse(look.proposal, advice, look.outlook.mask, parts.fusion)
-            if advice is None:
+            rules = parts.fusion if learner is None else learner.rules(look.outlook.reading.regime)
+            decision = fuse(look.proposal, advice, look.outlook.mask, rules)
+            if advice is None and learner is None:
                 self._unadvised, self._unchanged = look.proposal, decision
         outcome = self._review(look, decision, in_window=in_window)
         parts.logbook.bar(look, answer, decision, outcome, router)
@@ -155,6 +173,7 @@ class Engine:
     def finish(self, *, at_end_of_feed: bool) -> None:
         """Close the log. At the end of a feed an open position is booked as the market's close would book it."""
         parts = self._parts
+        self._end_lessons()
         if at_end_of_feed:
             parts.broker.on_session_end()
         else:
@@ -172,6 +191,8 @@ class Engine:
         advice = answer.usable
         if advice is not None:
             self._parts.pipeline.answered(look.seq)
+            if self._parts.learner is not None and look.question is not None:
+                self._parts.learner.advised(look.seq, advice.action)
         return advice
 
     def _review(self, look: Look, decision: Decision, *, in_window: bool) -> Outcome:
@@ -255,6 +276,7 @@ class Engine:
         if self._session is not None:
             parts.broker.on_session_end()
             self._count_results()
+            self._end_lessons()
         parts.book.begin_session()
         parts.counters.on_session_open(session.open_ns)
         parts.pipeline.begin_session(session)
@@ -289,9 +311,14 @@ class Engine:
         if self._symbol:
             parts.broker.on_roll()
             self._count_results()
+            self._end_lessons()
             parts.advisor.forget()
             parts.pipeline.roll(bar.roll_offset)
         self._symbol = bar.symbol
+
+    def _end_lessons(self) -> None:
+        if self._parts.learner is not None:
+            self._parts.learner.end()
 
     def _count_results(self) -> None:
         parts = self._parts

@@ -6,6 +6,7 @@ from trader.advisor.question import Answer
 from trader.book import Book
 from trader.domain.decisions import Decision
 from trader.domain.orders import Order
+from trader.exchange_log import ExchangeLog
 from trader.pipeline import Look
 from trader.ports import Journal
 from trader.recorder import Outcome, Recorder
@@ -16,9 +17,12 @@ from trader.router import BookedFill, Router
 class Logbook:
     """Opens a file a session, writes a line a bar; nothing is lost between two bars."""
 
-    def __init__(self, recorder: Recorder, journal: Journal, start: StartRecord) -> None:
+    def __init__(
+        self, recorder: Recorder, journal: Journal, start: StartRecord, exchanges: ExchangeLog | None = None
+    ) -> None:
         self._recorder = recorder
         self._journal = journal
+        self._exchanges = exchanges
         self._start: StartRecord | None = start
         self._session = ""
 
@@ -63,6 +67,8 @@ class Logbook:
         if self._start is not None:
             self._journal.discard()
             return
+        if self._exchanges is not None:
+            self._exchanges.flush()
         _, fills, _ = router.drain()
         self._tell_unfilled(router, bars)
         self._journal.write(self._recorder.end(bars, fills, book.view()))

@@ -179,6 +179,7 @@ class LogOptions(Struct, frozen=True, kw_only=True):
     vetoed: Annotated[bool, typer.Option("--vetoed", help="Decisions that any rule blocked.")] = False
     orders: Annotated[bool, typer.Option("--orders", help="Bars at which an order left.")] = False
     fills: Annotated[bool, typer.Option("--fills", help="Bars with executions.")] = False
+    reasons: Annotated[bool, typer.Option("--reasons", help="Why the advisor said what it said.")] = False
 
 
 def takes(**groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -56,7 +56,13 @@ class AdvisorBackend(Protocol):
 
 
 class Advisor(Protocol):
-    """Answers the engine's questions, in bounded time; `late_answer` is asked on every bar without a question."""
+    """Answers the engine's questions, in bounded time; `late_answer` is asked on every bar without a question.
+
+    `start` makes ready before the first bar: None, or why there will be no advice for now. ConfigurationError where
+    there must be.
+    """
+
+    async def start(self) -> "str | None": ...
 
     async def answer(self, question: "Question") -> "Answer": ...
 
@@ -123,7 +129,7 @@ class Journal(Protocol):
     """Takes finished lines, a file a session, without making the loop wait for a disk.
 
     `is_healthy` is False once a line could not be kept: entries stop, protection goes on. `backlog` is how many lines
-    wait for the disk.
+    wait for the disk. `aside` takes a line of the advisor log, which may be lost and never stops anything.
     """
 
     @property
@@ -135,6 +141,8 @@ class Journal(Protocol):
     def begin_file(self, session_date: str) -> None: ...
 
     def write(self, line: bytes) -> None: ...
+
+    def aside(self, line: bytes) -> None: ...
 
     def close(self, head: str, lines: int) -> None: ...
 

@@ -19,6 +19,7 @@ def llm_record(answer: Answer) -> LlmRecord:
         action=ACTION_NAMES[advice.action] if advice is not None else None,
         confidence=_rounded(advice.confidence) if advice is not None else None,
         raw=_rounded(advice.raw) if advice is not None else None,
+        calibrated=_rounded(advice.calibrated) if advice is not None else None,
         base_rate=_rounded(advice.base_rate) if advice is not None else None,
         verbal=_rounded(advice.verbal) if advice is not None else None,
         legal_mass=_rounded(advice.legal_mass) if advice is not None else None,

@@ -1,4 +1,4 @@
-"""The decision log, version 1: one record a closed bar, and the lines that open, continue and close a log.
+"""The decision log, version 2: one record a closed bar, and the lines that open, continue and close a log.
 
 These classes are the schema that `docs/decision-log.md` publishes. In canonical records prices are points on the tick,
 money is dollars with cents, other floats are rounded to 1e-6; nothing in them comes from a clock, a process, a broker
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Raw, Struct
 
-LOG_VERSION = 1
+LOG_VERSION = 2
 
 
 def file_name(session_date: str) -> str:
@@ -77,6 +77,7 @@ class LlmRecord(Struct, frozen=True, kw_only=True):
     action: str | None
     confidence: float | None
     raw: float | None
+    calibrated: float | None
     base_rate: float | None
     verbal: float | None
     legal_mass: float | None
@@ -212,6 +213,24 @@ class EventRecord(Struct, frozen=True, kw_only=True):
     detail: dict[str, str | int | float | bool | None]
 
 
+class AdvisorRecord(Struct, frozen=True, kw_only=True):
+    """A model that advises, or one that was recorded: what it is, what it may know, what it has learned.
+
+    `knowledge_until` is the last day of its training data (None: unknown); `anonymised`: dates and prices are hidden
+    from it. `fitted` is the hash of what `trader advisor fit` made, on sessions up to `fitted_until`; `learned` is what
+    earlier runs taught calibration and weights.
+    """
+
+    backend: str
+    identity: str
+    is_batched: bool
+    knowledge_until: str | None
+    anonymised: bool
+    fitted: str | None
+    fitted_until: str | None
+    learned: dict[str, object] | None
+
+
 class StartRecord(Struct, frozen=True, kw_only=True):
     """The manifest of a run: everything that its decisions depend on, by hash."""
 
@@ -227,6 +246,7 @@ class StartRecord(Struct, frozen=True, kw_only=True):
     bundle: dict[str, object] | None
     mismatches: tuple[str, ...]
     account: AccountRecord
+    advisor: AdvisorRecord | None
     previous_run: str | None
 
 

@@ -14,7 +14,9 @@ from trader.advisor.question import Answer, Question
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
 
-REPLAY = AskRules(is_patient=True, deadline_ms=250, assumed_latency_ms=0, breaker_errors=5, breaker_reset_s=60)
+REPLAY = AskRules(
+    is_patient=True, is_required=True, deadline_ms=250, assumed_latency_ms=0, breaker_errors=5, breaker_reset_s=60
+)
 LIVE = replace(REPLAY, is_patient=False)
 HOLD = Answer(status=AdviceStatus.USED, advice=Advice(action=Action.HOLD, confidence=0.5, reason="calm"))
 PATIENCE_S = 20.0  # of the machine's clock: a guard against a test that hangs, never waited for

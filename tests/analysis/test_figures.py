@@ -91,6 +91,7 @@ def test_facts_of_a_start_record_are_what_it_says():
         model=Model(name="embedded", market="NQ", provenance=Origin(label="synthetic", training=training)),
         slippage_ticks=2,
         forced_slippage_ticks=6,
+        advisor=None,
     )
 
 

@@ -7,10 +7,11 @@ from evaluation_builders import beside, done, settings
 from line_builders import FakeAdvisor, drive
 
 from trader.advisor.question import Answer, Question
+from trader.advisors import AdvisorChoice, advising
 from trader.analysis.evaluation import RunName
-from trader.app import advisor_of
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
+from trader.domain.instruments import instrument
 from trader.evaluation.placebo import InvertedAdvisor, ShuffledAdvisor, recorded_advice
 from trader.evaluation.runs import plan_runs, variant
 from trader.evaluation.witness import Exchange
@@ -202,4 +203,5 @@ def test_every_named_run_is_planned_where_there_is_advice_and_a_veto():
 
 def test_the_advisor_of_a_replay_is_the_one_that_the_settings_name():
     """Inverted advice asks the real one: off means that nobody is asked."""
-    assert type(advisor_of(settings("advisor.backend=off"), is_patient=True)).__name__ == "OffAdvisor"
+    off = advising(settings("advisor.backend=off"), instrument("NQ"), AdvisorChoice(is_patient=True))
+    assert type(off.advisor).__name__ == "OffAdvisor"

@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import structlog
 
+from trader.asides import ASIDE_PREFIX, aside_name
 from trader.errors import InputError, InvariantError
 from trader.records import file_name
 
@@ -34,6 +35,8 @@ class ReplayJournal:
         self.path = root / run_id
         self._part = root / f"{run_id}.tmp"
         self._file: BinaryIO | None = None
+        self._asides: BinaryIO | None = None
+        self._session = ""
         try:
             if self._part.exists():
                 shutil.rmtree(self._part)
@@ -46,7 +49,11 @@ class ReplayJournal:
         try:
             if self._file is not None:
                 self._file.close()
+            if self._asides is not None:
+                self._asides.close()
+                self._asides = None
             self._file = (self._part / file_name(session_date)).open("wb", buffering=1 << 18)
+            self._session = session_date
         except OSError as error:
             raise _unwritable(self._part, error) from error
 
@@ -60,12 +67,22 @@ class ReplayJournal:
         except OSError as error:
             raise _unwritable(self._part, error) from error
 
+    def aside(self, line: bytes) -> None:
+        """Append one line to the session's advisor log."""
+        try:
+            if self._asides is None:
+                self._asides = (self._part / aside_name(self._session)).open("wb")
+            self._asides.write(line)
+        except OSError as error:
+            raise _unwritable(self._part, error) from error
+
     def close(self, head: str, lines: int) -> None:
         """Keep the head beside the files, and let this run take the place of an equal earlier one."""
         try:
-            if self._file is not None:
-                self._file.close()
-                self._file = None
+            for file in (self._file, self._asides):
+                if file is not None:
+                    file.close()
+            self._file = self._asides = None
             _write_head(self._part, head, lines)
             _swap(self._part, self.path)
         except OSError as error:
@@ -73,10 +90,11 @@ class ReplayJournal:
 
     def discard(self) -> None:
         """Drop an unfinished run."""
-        if self._file is not None:
-            with suppress(OSError):  # what cannot be written is dropped anyway
-                self._file.close()
-            self._file = None
+        for file in (self._file, self._asides):
+            if file is not None:
+                with suppress(OSError):  # what cannot be written is dropped anyway
+                    file.close()
+        self._file = self._asides = None
         shutil.rmtree(self._part, ignore_errors=True)
 
 
@@ -91,6 +109,7 @@ class LiveJournal:
     ) -> None:
         self.path = root / run_id
         self.is_healthy = True
+        self._has_lost_asides = False
         self._close_patience_s = close_patience_s
         try:
             self.path.mkdir(parents=True)
@@ -118,9 +137,16 @@ class LiveJournal:
         if not self.is_healthy:
             return
         try:
-            self._queue.put_nowait((self._session, line))
+            self._queue.put_nowait((file_name(self._session), line))
         except queue.Full:
             self._fail("the queue of the journal is full")
+
+    def aside(self, line: bytes) -> None:
+        """Queue one line of the advisor log; it is the first to go where the writer cannot follow."""
+        if self._queue.maxsize > 2 * self._queue.qsize():
+            self._queue.put_nowait((aside_name(self._session), line))
+        else:
+            self._lose_aside("the queue of the journal is half full")
 
     def close(self, head: str, lines: int) -> None:
         """Write what is queued, keep the head beside the files, end the thread."""
@@ -152,6 +178,18 @@ class LiveJournal:
             log.error("journal_failed", reason=why, effect="entries stop, protection goes on")
         self.is_healthy = False
 
+    def _lose_aside(self, why: str) -> None:
+        if not self._has_lost_asides:
+            log.warning("advisor_log_has_holes", reason=why, effect="none on trading")
+        self._has_lost_asides = True
+
+    def _append_aside(self, name: str, line: bytes) -> None:
+        try:
+            with (self.path / name).open("ab") as file:
+                file.write(line)
+        except OSError as error:
+            self._lose_aside(str(error))
+
     def _run(self) -> None:
         file: BinaryIO | None = None
         session = ""
@@ -160,11 +198,14 @@ class LiveJournal:
             if is_broken:
                 continue
             wanted, line = entry
+            if wanted.startswith(ASIDE_PREFIX):
+                self._append_aside(wanted, line)
+                continue
             try:
                 if file is None or wanted != session:
                     if file is not None:
                         file.close()
-                    file = (self.path / file_name(wanted)).open("ab")
+                    file = (self.path / wanted).open("ab")
                     session = wanted
                 file.write(line)
                 file.flush()

@@ -9,6 +9,9 @@ from trader.errors import InvariantError
 class OffAdvisor:
     """Stands where the asker stands. A question would mean that the gate was not told."""
 
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
     async def answer(self, question: Question) -> Answer:
         """InvariantError: nobody is there to ask."""
         msg = f"the advisor is off, and was asked at bar {question.seq}"

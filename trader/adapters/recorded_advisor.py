@@ -39,6 +39,9 @@ class RecordedAdvisor:
         }
         self._tally = AdviceTally()
 
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
     async def answer(self, question: Question) -> Answer:
         """What was recorded for this bar; advice that is not valid now is MASKED.
 
@@ -109,6 +112,7 @@ def _advice_from(llm: LlmRecord) -> Advice | None:
         confidence=to_step(llm.confidence),
         reason=llm.reason or "",
         raw=llm.raw,
+        calibrated=llm.calibrated,
         base_rate=llm.base_rate,
         verbal=llm.verbal,
         legal_mass=llm.legal_mass,

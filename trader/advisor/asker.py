@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from trader.advisor.breaker import Breaker
 from trader.advisor.cache import AdviceCache
+from trader.advisor.calibration import Calibration
 from trader.advisor.caller import LATE, Caller
 from trader.advisor.counts import AdviceCounts, AdviceTally
 from trader.advisor.delay import DelayLine, Exchange
@@ -32,10 +33,12 @@ class AskRules(Struct, frozen=True, kw_only=True):
 
     `assumed_latency_ms` is for replays: an answer that would have missed the deadline counts as late, and may be used
     from the first bar that closes once it would have come. `breaker_errors` failures in a row (errors and invalid
-    replies) keep questions back for `breaker_reset_s` of bar time.
+    replies) keep questions back for `breaker_reset_s` of bar time. `is_required`: without its advisor a run does not
+    begin.
     """
 
     is_patient: bool
+    is_required: bool
     deadline_ms: int
     assumed_latency_ms: int
     breaker_errors: int
@@ -45,18 +48,45 @@ class AskRules(Struct, frozen=True, kw_only=True):
 class Asker:
     """One back end behind cache, breaker and deadline."""
 
-    def __init__(self, backend: AdvisorBackend, rules: AskRules, cache: AdviceCache) -> None:
+    def __init__(
+        self,
+        backend: AdvisorBackend,
+        rules: AskRules,
+        cache: AdviceCache,
+        *,
+        calibration: Calibration | None = None,
+        on_exchange: Callable[[Question, Answer], None] | None = None,
+    ) -> None:
         if rules.assumed_latency_ms and not rules.is_patient:
             msg = "advisor.assumed_latency_ms is for replays; a live advisor has a latency of its own: set it to 0"
             raise ConfigurationError(msg)
+        if backend.is_calibrated != (calibration is not None):
+            msg = f"{backend.identity} needs a calibration if, and only if, its confidences are a model's own"
+            raise InvariantError(msg)
+        self._is_required = rules.is_required
         self._backend = backend
         self._cache = cache
+        self._calibration = calibration
+        self._on_exchange = on_exchange
         self._deadline_s = None if rules.is_patient else rules.deadline_ms / 1000
         self._breaker = Breaker(rules.breaker_errors, rules.breaker_reset_s)
         self._caller = Caller(backend.ask, self._judge)
         is_delayed = rules.assumed_latency_ms > rules.deadline_ms
         self._delay = DelayLine(rules.assumed_latency_ms) if is_delayed else None
         self._tally = AdviceTally()
+
+    async def start(self) -> str | None:
+        """Make the back end ready. Where it cannot be: why, or a ConfigurationError if advice is required."""
+        try:
+            if self._backend.is_instant:
+                self._backend.start()
+            else:
+                await self._caller.run(self._backend.start)
+        except ConfigurationError as error:
+            if self._is_required:
+                raise
+            return str(error)
+        return None
 
     async def answer(self, question: Question) -> Answer:
         """Answer `question`, or say why not. Raises nothing that a back end raises, but an InvariantError."""
@@ -119,12 +149,21 @@ class Asker:
             raise outcome
         if not isinstance(outcome, Answer):
             outcome = Answer(status=AdviceStatus.ERROR, error=f"{type(outcome).__name__}: {outcome}"[:ERROR_CHARS])
-        answer = _checked(outcome, question.mask)
+        answer = self._advised(question, outcome)
         if answer.status in _FAILURES:
             self._breaker.failed(question.ts_close_ns)
         else:
             self._breaker.succeeded()
+        self._tally.exchanged(answer)
+        if self._on_exchange is not None and answer.trace is not None:
+            self._on_exchange(question, answer)
         return answer
+
+    def _advised(self, question: Question, answer: Answer) -> Answer:
+        """Make advice of a model's answer, and look at it before anybody uses it."""
+        if self._calibration is not None and answer.status is AdviceStatus.USED:
+            answer = self._calibration.advise(question.seq, question.mask, answer)
+        return _checked(answer, question.mask)
 
     def _serve(self, question: Question, answer: Answer) -> Answer:
         """Keep advice for reuse, and round it for use."""
@@ -173,7 +212,7 @@ def _outcome(ask: Callable[[Question], Answer], question: Question) -> object:
 
 def _checked(answer: Answer, mask: int) -> Answer:
     match answer.status:
-        case AdviceStatus.ERROR | AdviceStatus.INVALID:
+        case AdviceStatus.ERROR | AdviceStatus.INVALID | AdviceStatus.MISSING:
             return answer
         case AdviceStatus.USED:
             advice = answer.advice
@@ -183,5 +222,5 @@ def _checked(answer: Answer, mask: int) -> Answer:
                 return replace(answer, status=AdviceStatus.MASKED)
             return answer
         case _:
-            msg = f"a back end may answer used, error or invalid, not {answer.status}"
+            msg = f"a back end may answer used, error, invalid or missing, not {answer.status}"
             raise InvariantError(msg)

@@ -4,7 +4,7 @@ from trader.domain.units import SECOND_NS
 
 
 class Breaker:
-    """Open after `errors` failures in a row; `reset_s` of bar time later one question may try again."""
+    """Open after `errors` failures in a row (0: never); `reset_s` of bar time later one question may try again."""
 
     def __init__(self, errors: int, reset_s: int) -> None:
         self._errors = errors
@@ -14,7 +14,7 @@ class Breaker:
 
     def refuses(self, ts_ns: int) -> bool:
         """Whether a question at `ts_ns` must not be asked."""
-        return self._in_a_row >= self._errors and ts_ns < self._retry_ns
+        return 0 < self._errors <= self._in_a_row and ts_ns < self._retry_ns
 
     def failed(self, ts_ns: int) -> None:
         """The question of `ts_ns` ended in an error; the failure of a retry opens the breaker again."""

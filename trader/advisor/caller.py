@@ -74,6 +74,21 @@ class Caller:
         call.is_late = True
         return LATE
 
+    async def run(self, work: Callable[[], None]) -> None:
+        """Run `work` in the thread that will make the calls, and wait for it; what it raises is raised here."""
+        ended: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+
+        def end(outcome: object) -> None:
+            if not ended.done():
+                ended.set_result(outcome)
+
+        if self._thread is None:
+            self._thread = CallThread("advisor")
+        self._thread.submit(asyncio.get_running_loop(), work, end)
+        outcome = await ended
+        if isinstance(outcome, BaseException):
+            raise outcome
+
     def take_late(self) -> Exchange | None:
         """The answer that came after its deadline, once."""
         late, self.late = self.late, None

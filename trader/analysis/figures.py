@@ -1,14 +1,16 @@
 """What a run came to: every figure that a trader is shown, with its unit in its name."""
 
+from datetime import date
 from enum import StrEnum
 
 import msgspec
 from msgspec import Struct
 
+from trader.analysis.contamination import ModelFacts, contamination
 from trader.analysis.splits import Sample, relation
 from trader.domain.instruments import instrument
 from trader.errors import LogDamagedError
-from trader.records import StartRecord
+from trader.records import AdvisorRecord, StartRecord
 
 
 class Label(StrEnum):
@@ -19,6 +21,10 @@ class Label(StrEnum):
     UNTRAINED = "untrained"
     IN_SAMPLE = "in_sample"
     MISMATCH = "mismatch"
+    CONTAMINATED = "contaminated"
+    BATCHED_ADVICE = "batched_advice"
+    FITTED_HERE = "fitted_here"
+    MISSING_ADVICE = "missing_advice"
     NOT_CLOSED = "not_closed"
 
 
@@ -60,6 +66,7 @@ class RunFacts(Struct, frozen=True, kw_only=True):
     model: Model | None
     slippage_ticks: int | None
     forced_slippage_ticks: int | None
+    advisor: AdvisorRecord | None
 
 
 class RunFigures(Struct, frozen=True, kw_only=True):
@@ -176,6 +183,7 @@ def facts_of(start: StartRecord) -> RunFacts:
         model=model,
         slippage_ticks=execution.slippage_ticks,
         forced_slippage_ticks=execution.slippage_ticks * execution.forced_close_slippage_factor,
+        advisor=start.advisor,
     )
 
 
@@ -184,7 +192,25 @@ def labels_of(facts: RunFacts, first_session: str | None, last_session: str | No
     labels = [Label.SYNTHETIC_BARS] if facts.is_synthetic else []
     if facts.model is not None:
         labels += _model_labels(facts, facts.model, first_session, last_session)
-    return (*labels, Label.MISMATCH) if facts.mismatches else tuple(labels)
+    if facts.mismatches:
+        labels.append(Label.MISMATCH)
+    if facts.advisor is not None:
+        labels += _advisor_labels(facts.advisor, first_session, is_synthetic=facts.is_synthetic)
+    return tuple(labels)
+
+
+def _advisor_labels(advisor: AdvisorRecord, first: str | None, *, is_synthetic: bool) -> list[Label]:
+    """Bars that are older than what the advisor has learned from, in whatever way."""
+    labels = [Label.BATCHED_ADVICE] if advisor.is_batched else []
+    if first is not None and advisor.fitted_until is not None and first <= advisor.fitted_until:
+        labels.append(Label.FITTED_HERE)
+    until = advisor.knowledge_until
+    model = ModelFacts(
+        backend=advisor.backend,
+        knowledge_until=None if until is None else date.fromisoformat(until),
+        anonymised=advisor.anonymised,
+    )
+    return labels if contamination(first, model, is_synthetic=is_synthetic) is None else [*labels, Label.CONTAMINATED]
 
 
 def _model_labels(facts: RunFacts, model: Model, first: str | None, last: str | None) -> list[Label]:

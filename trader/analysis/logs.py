@@ -12,6 +12,7 @@ from typing import TextIO
 from msgspec import Struct
 
 from trader.analysis.log import Entry, Kind, Tail, open_log
+from trader.analysis.reasons import Reasons
 from trader.analysis.rows import HEADER, row
 from trader.analysis.selection import Selection
 
@@ -22,12 +23,16 @@ Wait = Callable[[], bool]
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """How the chosen lines are shown: the `last` of those that are there, at most `limit` of all; None for no bound."""
+    """How the chosen lines are shown: the `last` of those that are there, at most `limit` of all; None for no bound.
+
+    `with_reasons` adds a line with the advisor's reason where there is one; JSON lines stay as they are.
+    """
 
     as_json: bool = False
     in_colour: bool = False
     limit: int | None = None
     last: int | None = None
+    with_reasons: bool = False
 
 
 def run_logs(path: Path, selection: Selection, view: View, out: TextIO, *, wait: Wait | None = None) -> int:
@@ -44,7 +49,10 @@ def run_logs(path: Path, selection: Selection, view: View, out: TextIO, *, wait:
             there = deque(there, maxlen=view.last)
         to_come = _to_come(tail, wait, out) if wait is not None else ()
         shown = islice(chain(there, _chosen(to_come, selection)), view.limit)
-        out.writelines(entry.text() if view.as_json else row(entry, in_colour=view.in_colour) for entry in shown)
+        reasons = Reasons() if view.with_reasons else None
+        out.writelines(
+            entry.text() if view.as_json else row(entry, in_colour=view.in_colour, reasons=reasons) for entry in shown
+        )
     return 0
 
 

@@ -114,6 +114,8 @@ class Tally:
             raise InvariantError(msg)
         first, last = (self._first_session, self._session) if self._session else (None, None)
         labels = labels_of(facts, first, last)
+        if self._advice[AdviceStatus.MISSING]:
+            labels = (*labels, Label.MISSING_ADVICE)
         run = RunFigures(
             market=facts.market,
             strategy=facts.strategy,

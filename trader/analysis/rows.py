@@ -1,6 +1,7 @@
 """One line of the decision log as a row of 120 columns, and under it the orders and fills of its bar."""
 
 from trader.analysis.log import Entry
+from trader.analysis.reasons import Reasons
 from trader.domain.decisions import AdviceStatus
 from trader.records import (
     Canonical,
@@ -23,11 +24,14 @@ _USABLE = frozenset({AdviceStatus.USED.value, AdviceStatus.CACHED.value})
 _GREEN, _RED, _PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
-def row(entry: Entry, *, in_colour: bool) -> str:
+def row(entry: Entry, *, in_colour: bool, reasons: Reasons | None = None) -> str:
     """The text of a line, its newlines included; empty for a line that only joins two files."""
     match entry.record():
         case Canonical() as bar:
             lines = _bar(bar, in_colour=in_colour)
+            reason = None if reasons is None else reasons.of(entry.path, bar)
+            if reason is not None:
+                lines.append(f"        advice: {printable(reason)}")
         case StartRecord() as start:
             lines = [f"start   {start.market}, {start.strategy}, code {start.code_version}"]
         case EventRecord() as event:
@@ -71,6 +75,11 @@ def _advice(llm: LlmRecord | None) -> str:
     if llm.status in _USABLE and llm.action is not None and llm.confidence is not None:
         return _choice(llm.action, llm.confidence)
     return llm.status
+
+
+def printable(text: str) -> str:
+    """A model's text on one line of a terminal: nothing in it may steer the terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _vetoes(rules: tuple[str, ...]) -> str:

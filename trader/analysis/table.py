@@ -17,6 +17,10 @@ SENTENCES = {
     Label.UNTRAINED: "The model is UNTRAINED: its weights are random numbers.",
     Label.IN_SAMPLE: "IN-SAMPLE: the model was trained on bars of this period. It has seen what it is asked here.",
     Label.MISMATCH: "MISMATCH, allowed by configuration: the model was made for other bars.",
+    Label.CONTAMINATED: "CONTAMINATED: the advisor's model learned from texts of this period: it may remember it.",
+    Label.BATCHED_ADVICE: "The advice was computed in batches, beforehand: a live model's last digits can differ.",
+    Label.FITTED_HERE: "IN-SAMPLE: the advisor's calibration was fitted on bars of this period, or later ones.",
+    Label.MISSING_ADVICE: "INCOMPLETE ADVICE: the recording could not answer every question; see Advice, missing.",
     Label.NOT_CLOSED: "NOT CLOSED: the run has no end, the figures go as far as its log does.",
 }
 

@@ -115,6 +115,9 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, drain, each)
     made.engine.on_trouble = lambda why: log.error("protect_only", why=why, effect="stops are managed, no entries")
+    await made.engine.prepare()
+    if made.engine.unadvised is not None:
+        log.error("advisor_away", why=made.engine.unadvised, effect="the strategy decides alone until it is back")
     made.engine.controls.reconciled()
     log.info("started", run_id=stamp.run_id, mode=stamp.mode, strategy=made.start.strategy, log=str(made.log_path))
     try:

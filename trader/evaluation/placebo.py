@@ -37,6 +37,9 @@ class ShuffledAdvisor:
         self._given = {True: 0, False: 0}
         self._tally = AdviceTally()
 
+    async def start(self) -> None:
+        """Nothing to make ready."""
+
     async def answer(self, question: Question) -> Answer:
         """The next of the shuffled advices."""
         self._tally.asked += 1
@@ -75,6 +78,9 @@ class InvertedAdvisor:
 
     def __init__(self, inner: Advisor) -> None:
         self._inner = inner
+
+    async def start(self) -> None:
+        """Nothing to make ready."""
 
     async def answer(self, question: Question) -> Answer:
         """What the other says, the other way round."""

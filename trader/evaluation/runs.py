@@ -4,15 +4,17 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from decimal import Decimal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader.adapters.columns import BarColumns
 from trader.adapters.replay import ReplayFeed
 from trader.adapters.rules_advisor import RulesAdvisor
 from trader.advisor.counts import AdviceCounts
 from trader.advisor.question import Question
+from trader.advisors import Advising, AdvisorChoice, advising
 from trader.analysis.evaluation import RunName
 from trader.analysis.figures import Report, facts_of
-from trader.app import BarsFacts, Run, advisor_of, assemble
+from trader.app import BarsFacts, Run, assemble
 from trader.assembly import commission_side_cents
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice
@@ -83,7 +85,7 @@ async def trade(
     advance: Advance,
     *,
     strategy: Strategy | None = None,
-    advisor: Advisor | None = None,
+    advisor: Advisor | Advising | None = None,
 ) -> Made:
     """One run over all bars. `strategy` and `advisor` replace those of the settings."""
     witness = Witness()
@@ -116,7 +118,7 @@ async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan
     """The run `name` beside the headline."""
     settings = variant(headline.settings, name)
     strategy: Strategy | None = None
-    advisor: Advisor | None = None
+    advisor: Advisor | Advising | None = None
     exchanges = headline.witness.exchanges
     match name:
         case RunName.ADVICE_ONLY:
@@ -124,7 +126,8 @@ async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan
         case RunName.PLACEBO_SHUFFLED:
             advisor = ShuffledAdvisor(exchanges, plan.placebo_seed)
         case RunName.PLACEBO_INVERTED:
-            advisor = InvertedAdvisor(advisor_of(settings, is_patient=True))
+            asked = advising(settings, instrument(settings.market), AdvisorChoice(is_patient=True))
+            advisor = replace(asked, advisor=InvertedAdvisor(asked.advisor))
         case _:
             pass
     return await trade(market, settings, name, advance, strategy=strategy, advisor=advisor)

@@ -1,0 +1,168 @@
+"""What a run learns of its advisor: how often each kind of advice comes true, and whom to believe more. Pure.
+
+The engine tells of every bar, then of the advice that it heard. A question is judged by what the market did after it,
+whether or not anybody traded on it; what is learned at the close of a bar counts from that bar's own question on.
+"""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from trader.advisor.calibration import Calibration, CalibrationState
+from trader.advisor.hedge import ByRegime, HedgeState
+from trader.advisor.outcomes import Case, Held, Outcome, OutcomeTracker
+from trader.domain.actions import Action
+from trader.fusion import FusionRules
+from trader.pipeline import Look
+
+RL, LLM = 0, 1
+"""The experts of the adaptive weight, in the order of its start (1 - w, w)."""
+
+
+class Thresholds(Struct, frozen=True, kw_only=True):
+    """Bounds of the fusion table in one regime, as `trader advisor fit` found them."""
+
+    override_high: float
+    uncertain_below: float
+
+
+class Adaptive(Struct, frozen=True, kw_only=True):
+    """The learned weight of the advisor: fixed-share Hedge a regime, capped at `weight_max`."""
+
+    weights: ByRegime
+    weight_max: float
+
+
+class Learned(Struct, frozen=True, kw_only=True):
+    """What is kept from run to run; None for what the run does not learn."""
+
+    calibration: CalibrationState | None
+    weights: HedgeState | None
+
+
+class _Asked(Struct):
+    """Who chose what at a question that is not settled yet."""
+
+    rl: Action
+    llm: Action | None = None
+
+
+class Learner:
+    """Everything that learns from outcomes: calibration, adaptive weight, an ensemble's members.
+
+    `on_settled` is told of every outcome; `thresholds` replace the fusion's bounds by regime.
+    """
+
+    def __init__(
+        self,
+        tracker: OutcomeTracker,
+        fusion: FusionRules,
+        *,
+        calibration: Calibration | None = None,
+        adaptive: Adaptive | None = None,
+        thresholds: Mapping[int, Thresholds] | None = None,
+        on_settled: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self._tracker = tracker
+        self._fusion = fusion
+        self._calibration = calibration
+        self._adaptive = adaptive
+        self._thresholds = thresholds or {}
+        self._on_settled = on_settled
+        self._asked: dict[int, _Asked] = {}
+        self._rules: dict[int, FusionRules] = {}
+
+    def on_bar(self, look: Look, atr_ticks: float, flat_at_ns: int) -> None:
+        """A bar has closed: earlier questions may be settled by it, and its own may be asked."""
+        if self._asked:
+            self._settle(self._tracker.on_bar(look.outlook.bar, atr_ticks, flat_at_ns))
+        if look.question is not None:
+            self._tracker.open(_case_of(look, atr_ticks))
+            self._asked[look.seq] = _Asked(look.proposal.action)
+
+    def advised(self, seq: int, llm: Action) -> None:
+        """The question of bar `seq` was answered in time, by a model or out of the cache."""
+        asked = self._asked.get(seq)
+        if asked is not None:
+            asked.llm = llm
+
+    def end(self) -> None:
+        """The session, the contract or the feed ends: what is open is cut at the last close."""
+        if self._asked:
+            self._settle(self._tracker.end())
+            self._asked.clear()
+
+    def rules(self, regime: int) -> FusionRules:
+        """The fusion table's numbers in this regime, as learned so far."""
+        rules = self._rules.get(regime)
+        if rules is None:
+            rules = self._rules[regime] = self._make_rules(regime)
+        return rules
+
+    def learned(self) -> Learned:
+        """What the next run may begin with."""
+        calibration = None if self._calibration is None else replace(self._calibration.state(), pending=())
+        return Learned(
+            calibration=calibration,
+            weights=None if self._adaptive is None else self._adaptive.weights.state(),
+        )
+
+    def restore(self, learned: Learned) -> None:
+        """Begin with what an earlier run has learned."""
+        if self._calibration is not None and learned.calibration is not None:
+            self._calibration.restore(learned.calibration)
+        if self._adaptive is not None and learned.weights is not None:
+            self._adaptive.weights.restore(learned.weights)
+            self._rules.clear()
+
+    def _settle(self, outcomes: tuple[Outcome, ...]) -> None:
+        for outcome in outcomes:
+            asked = self._asked.pop(outcome.seq, None)
+            if self._calibration is not None:
+                self._calibration.settle(outcome)
+            if self._on_settled is not None:
+                self._on_settled(outcome)
+            if self._adaptive is not None and asked is not None and asked.llm is not None:
+                self._adaptive.weights.update(outcome.regime, (_loss(outcome, asked.rl), _loss(outcome, asked.llm)))
+                self._rules.pop(outcome.regime, None)
+
+    def _make_rules(self, regime: int) -> FusionRules:
+        rules = self._fusion
+        bounds = self._thresholds.get(regime)
+        if bounds is not None:
+            rules = replace(rules, override_high=bounds.override_high, uncertain_below=bounds.uncertain_below)
+        if self._adaptive is not None:
+            weight = self._adaptive.weights.weights(regime)[LLM]
+            rules = replace(rules, llm_weight=min(weight, self._adaptive.weight_max))
+        return rules
+
+
+def _case_of(look: Look, atr_ticks: float) -> Case:
+    outlook = look.outlook
+    account = outlook.account
+    qty = account.position_qty
+    held = None
+    if qty != 0:
+        held = Held(
+            side=1 if qty > 0 else -1,
+            entry_ticks=account.entry_ticks,
+            stop_ticks=account.stop_ticks,
+            target_ticks=account.target_ticks,
+            trailing=account.trailing,
+        )
+    return Case(
+        seq=look.seq,
+        mask=outlook.mask,
+        regime=outlook.reading.regime,
+        close_ticks=look.close_ticks,
+        atr_ticks=atr_ticks,
+        stop_distance_ticks=look.stop_distance_ticks,
+        target_distance_ticks=look.target_distance_ticks,
+        held=held,
+    )
+
+
+def _loss(outcome: Outcome, action: Action) -> float | None:
+    won = outcome.won[action]
+    return None if won is None else 1.0 - won
