@@ -74,7 +74,7 @@ def test_text_of_others_is_made_harmless(text: str, plain: str) -> None:
 def test_no_text_gets_out_of_its_fence_or_becomes_a_turn(text: str) -> None:
     """Three fields at once; the prompt has the fence twice, no special token, and its own lines only."""
     quoted = Said(text, "second", is_quoted=True)
-    maker = PromptMaker(RULES, [quoted, Said(text), Said(text, is_steady=False)])
+    maker = PromptMaker(RULES, [quoted, Said(text, title=text), Said(text, is_steady=False)])
     content = maker.render(a_question(market_name=text, time_et=text)).messages[-1].content
     assert content.count("```") == 2
     assert not set("<>|[]{}") & set(content)
