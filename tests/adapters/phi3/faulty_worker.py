@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 from trader.adapters.phi3 import worker
 from trader.adapters.phi3.options import ModelOptions
@@ -106,6 +105,7 @@ FAULTS: dict[str, Callable[[], None]] = {
     "half": lambda: say(frame(Written(id=1, text=REPLY))[:-3]),
     "gigabyte": gigabyte,
     "endless": lambda: say(frame(Written(id=0, text=REPLY)), times=1 << 30),
+    "greeting": lambda: say(frame(Ready(identity="again"))),
     "stranger": lambda: say(frame(Written(id=999, text=REPLY))),
 }
 
@@ -130,9 +130,9 @@ class FaultyModel:
         for probe in probes:
             self._obey(probe, lambda: False)
 
-    def write(self, prompt: Prompt, mask: int, should_stop: Callable[[], bool]) -> SimpleNamespace:
+    def generate(self, prompt: Prompt, mask: int, should_stop: Callable[[], bool]) -> str:
         self._obey(prompt, should_stop)
-        return SimpleNamespace(thought="", line=REPLY)
+        return REPLY
 
     def explain(self, prompt: Prompt, mask: int, action: int, should_stop: Callable[[], bool]) -> str:
         match prompt.messages[-1].content:
@@ -143,13 +143,9 @@ class FaultyModel:
         return "above a rising VWAP"
 
     def _begin(self, fault: str) -> None:
-        match fault:
-            case "refuse":
-                fail(ConfigurationError("there is no such model; give a folder"))
-            case "ready-twice":
-                write(frame(Ready(identity="early")))
-            case _:
-                FAULTS[fault]()
+        if fault == "refuse":
+            fail(ConfigurationError("there is no such model; give a folder"))
+        FAULTS[fault]()
 
     def _obey(self, prompt: Prompt, should_stop: Callable[[], bool]) -> None:
         wish = prompt.messages[-1].content

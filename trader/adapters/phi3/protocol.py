@@ -28,7 +28,9 @@ from trader.advisor.question import Scores
 FRAME_BYTES = 256 * 1024
 """The longest message that is sent or taken; the longest honest one, a prompt of 1,500 tokens, has some 10 KiB."""
 TEXT_CHARS = 4_000
-"""The longest text of a model or an error that a message carries."""
+"""The longest reason or error that a message carries."""
+REPLY_CHARS = 32_000
+"""The longest reply: 4,096 tokens of thought and a line; four bytes a character at most."""
 
 _LENGTH = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()

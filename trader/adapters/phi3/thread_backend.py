@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from trader.adapters.phi3.answering import answer_of, identity_of
 from trader.adapters.phi3.options import ModelOptions
 from trader.adapters.phi3.protocol import Reply, Scored, Written
-from trader.adapters.phi3.worker import load, reply_text, text_of
+from trader.adapters.phi3.worker import load, text_of
 from trader.adapters.phi3.worker_backend import Prompts
 from trader.advisor.question import Answer, Question
 from trader.errors import ConfigurationError, InvariantError
@@ -85,4 +85,4 @@ class ThreadBackend:
     def _reply(self, model: "Phi3Model", prompt: "Prompt", mask: int) -> Reply | str:
         if self._options.mode == "score":
             return Scored(id=0, scores=model.score(prompt, mask))
-        return Written(id=0, text=reply_text(model, prompt, mask, self._closing.is_set))
+        return Written(id=0, text=model.generate(prompt, mask, self._closing.is_set))

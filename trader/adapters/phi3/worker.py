@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NoReturn
 
 from trader.adapters.phi3.protocol import (
+    REPLY_CHARS,
     TEXT_CHARS,
     Ask,
     Cancel,
@@ -39,7 +40,6 @@ from trader.errors import TraderError
 if TYPE_CHECKING:
     from trader.adapters.phi3.model import Phi3Model
     from trader.adapters.phi3.options import ModelOptions
-    from trader.advisor.prompt import Prompt
     from trader.advisor.question import Scores
 
 CHUNK_BYTES = 64 * 1024
@@ -119,8 +119,8 @@ class Service:
             scores: Scores = self._model.score(ask.prompt, ask.mask)
             send(self._connection, Scored(id=ask.id, scores=scores))
             return scores
-        text = reply_text(self._model, ask.prompt, ask.mask, self._stops(ask))
-        send(self._connection, Written(id=ask.id, text=text))
+        text = self._model.generate(ask.prompt, ask.mask, self._stops(ask))
+        send(self._connection, Written(id=ask.id, text=text[-REPLY_CHARS:]))  # what counts is the last line
         return None
 
     def _explain(self, ask: Ask, scores: "Scores") -> None:
@@ -144,12 +144,6 @@ class Service:
 
 def _or_never(log_prob: float | None) -> float:
     return float("-inf") if log_prob is None else log_prob
-
-
-def reply_text(model: "Phi3Model", prompt: "Prompt", mask: int, should_stop: Callable[[], bool]) -> str:
-    """What the model writes: its thought, where it thinks, and then the line that counts, never cut."""
-    written = model.write(prompt, mask, should_stop)
-    return f"{written.thought[:TEXT_CHARS]}\n{written.line}" if written.thought else written.line
 
 
 def send(connection: socket.socket, message: FromWorker) -> None:
