@@ -8,6 +8,15 @@ import msgspec
 from msgspec import Struct
 
 from trader import assembly
+from trader.adapters.context import (
+    EconomicCalendar,
+    RecentHeadlines,
+    load_events,
+    load_headlines,
+    open_correlated,
+)
+from trader.adapters.ensemble_advisor import EnsembleAdvisor
+from trader.adapters.learned_file import LearnedFile
 from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.openai.backend import OpenAiBackend
 from trader.adapters.phi3.thread_backend import ThreadBackend
@@ -19,10 +28,13 @@ from trader.adapters.rules_advisor import RulesAdvisor
 from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
 from trader.advisor.calibration import Calibration
+from trader.advisor.hedge import ByRegime, HedgeRules
 from trader.advisor.outcomes import OutcomeTracker
-from trader.advisor.prompt import PromptMaker
+from trader.advisor.probes import probe_questions
+from trader.advisor.prompt import ContextSource, PromptMaker
 from trader.analysis.log import Kind, open_log
-from trader.domain.instruments import Instrument
+from trader.domain.instruments import Instrument, instrument
+from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.exchange_log import ExchangeLog
 from trader.learning import Learned, Learner
@@ -40,46 +52,61 @@ class Advising(Struct, frozen=True, kw_only=True):
     learner: Learner | None
     record: AdvisorRecord | None
     identity: str
+    kept: LearnedFile | None = None
+
+    def keep(self) -> None:
+        """Write down what was learned so far, where it is kept from run to run."""
+        if self.kept is not None and self.learner is not None:
+            self.kept.write(self.learner.learned())
 
 
 class AdvisorChoice(Struct, frozen=True, kw_only=True):
     """What the run asks of its advisor. `is_patient` waits for answers, as every replay does.
 
-    `learned` is what an earlier run has taught; only a live run goes on from it.
+    `state_dir` is where live runs keep what they have learned; a replay begins with nothing, and leaves nothing.
     """
 
     is_patient: bool
     exchanges: ExchangeLog | None = None
-    learned: Learned | None = None
+    state_dir: Path | None = None
 
 
 def advising(settings: Settings, market: Instrument, choice: AdvisorChoice) -> Advising:
     """Everything that the settings ask for; ConfigurationError where it does not fit together. Nothing is started."""
     match settings.advisor.backend:
         case "off":
-            return given(settings, market, OffAdvisor(), "off")
+            return given(settings, market, OffAdvisor(), "off", choice.state_dir)
         case "rules":
             cache = AdviceCache(assembly.cache_rules(settings), "rules")
             rules = assembly.ask_rules(settings, is_patient=choice.is_patient)
-            return given(settings, market, Asker(RulesAdvisor(), rules, cache), "rules")
+            asker = Asker(RulesAdvisor(), rules, cache)
+            return given(settings, market, asker, "rules", choice.state_dir)
         case "recorded" if not is_recording(_recorded_from(settings)):
-            return given(settings, market, _from_log(settings), f"recorded:{_recorded_from(settings).name}")
+            identity = f"recorded:{_recorded_from(settings).name}"
+            return given(settings, market, _from_log(settings), identity, choice.state_dir)
         case "recorded" | "phi3" | "openai" | "ensemble":
             return _by_model(settings, market, choice)
 
 
-def given(settings: Settings, market: Instrument, advisor: Advisor, identity: str) -> Advising:
+def given(
+    settings: Settings, market: Instrument, advisor: Advisor, identity: str, state_dir: Path | None = None
+) -> Advising:
     """An advisor that is there already, and whose confidence is taken as it is."""
-    return Advising(advisor=advisor, learner=_learner(settings, market), record=None, identity=identity)
+    learner = _learner(settings, market)
+    kept = _kept(state_dir, identity, learner)
+    learned = _restored(kept, learner)
+    digest = "" if learned is None else f":{_digest(learned)}"
+    return Advising(advisor=advisor, learner=learner, record=None, identity=f"{identity}{digest}", kept=kept)
 
 
 def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> Advising:
-    prompts = PromptMaker(assembly.prompt_rules(settings))
+    prompts = prompt_maker(settings)
     backend = _backend(settings, prompts, choice)
     calibration = Calibration(assembly.calibration_rules(settings), settings.execution.target_multiple)
-    learner = _learner(settings, market, calibration)
-    if learner is not None and choice.learned is not None:
-        learner.restore(choice.learned)
+    ensemble = backend if isinstance(backend, EnsembleAdvisor) else None
+    learner = _learner(settings, market, calibration, ensemble)
+    kept = _kept(choice.state_dir, backend.identity, learner)
+    learned = _restored(kept, learner)
     exchanges = choice.exchanges
     asker = Asker(
         backend,
@@ -88,23 +115,66 @@ def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> 
         calibration=calibration,
         on_exchange=None if exchanges is None else exchanges.exchange,
     )
-    record = _record(settings, backend, choice)
-    digest = hashlib.sha256(msgspec.json.encode(record)).hexdigest()[:ID_DIGITS]
-    return Advising(advisor=asker, learner=learner, record=record, identity=f"{settings.advisor.backend}:{digest}")
+    record = _record(settings, backend, learned)
+    identity = f"{settings.advisor.backend}:{_digest(record)}"
+    return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
+
+
+def _kept(folder: Path | None, identity: str, learner: Learner | None) -> LearnedFile | None:
+    return None if folder is None or learner is None else LearnedFile(folder, identity)
+
+
+def _restored(kept: LearnedFile | None, learner: Learner | None) -> Learned | None:
+    learned = None if kept is None else kept.read()
+    if learner is not None and learned is not None:
+        learner.restore(learned)
+    return learned
+
+
+def _digest(said: Struct) -> str:
+    return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:ID_DIGITS]
+
+
+def prompt_maker(settings: Settings) -> PromptMaker:
+    """Who renders questions, with the files that the settings name; InputError where one cannot be read."""
+    prompt = settings.prompt
+    sources: list[ContextSource] = []
+    if prompt.calendar_file is not None:
+        sources.append(EconomicCalendar(load_events(Path(prompt.calendar_file)), prompt.calendar_minutes))
+    if prompt.headlines_file is not None:
+        headlines = load_headlines(Path(prompt.headlines_file))
+        sources.append(RecentHeadlines(headlines, prompt.headlines_minutes, prompt.headlines_max))
+    if prompt.correlated_file is not None:
+        if prompt.correlated_market is None:
+            msg = "prompt.correlated_file needs prompt.correlated_market, the root of its market, such as ES"
+            raise ConfigurationError(msg)
+        other = instrument(prompt.correlated_market)
+        path = Path(prompt.correlated_file)
+        sources.append(open_correlated(path, market=other, calendar=Calendar.load(), anonymise=prompt.anonymise))
+    return PromptMaker(assembly.prompt_rules(settings), sources)
 
 
 def _backend(settings: Settings, prompts: PromptMaker, choice: AdvisorChoice) -> AdvisorBackend:
     name = settings.advisor.backend
     if name == "recorded":
         return _from_recording(settings, prompts, choice)
-    return model_backend(settings, name, prompts, _told(choice))
+    if name != "ensemble":
+        return model_backend(settings, name, prompts, _told(choice))
+    members = settings.advisor.ensemble.members
+    adaptive = settings.fusion.adaptive
+    rules = HedgeRules(
+        start=(1 / len(members),) * len(members), learning_rate=adaptive.learning_rate, share=adaptive.share
+    )
+    backends = [model_backend(settings, member, prompts, _told(choice)) for member in members]
+    return EnsembleAdvisor(backends, ByRegime(rules), settings.advisor.legal_mass_min)
 
 
 def model_backend(
     settings: Settings, name: str, prompts: PromptMaker, on_reason: Callable[[str, str], None]
 ) -> AdvisorBackend:
     """The back end of that name with its model or server; not started."""
-    made = Prompts(render=prompts.render, identity=prompts.identity)
+    probes = tuple(prompts.render(question) for question in probe_questions(instrument(settings.market)))
+    made = Prompts(render=prompts.render, identity=prompts.identity, probes=probes)
     match name:
         case "rules":
             return RulesAdvisor()
@@ -147,16 +217,22 @@ def _from_recording(settings: Settings, prompts: PromptMaker, choice: AdvisorCho
     return RecordedAnswers(read_recording(_recorded_from(settings)), prompts.render, prompts.identity)
 
 
-def _learner(settings: Settings, market: Instrument, calibration: Calibration | None = None) -> Learner | None:
+def _learner(
+    settings: Settings,
+    market: Instrument,
+    calibration: Calibration | None = None,
+    ensemble: EnsembleAdvisor | None = None,
+) -> Learner | None:
     """What follows outcomes, where anything does."""
     adaptive = assembly.adaptive(settings)
     if adaptive is None and calibration is None:
         return None
     tracker = OutcomeTracker(assembly.outcome_terms(settings, market))
-    return Learner(tracker, assembly.fusion_rules(settings), calibration=calibration, adaptive=adaptive)
+    rules = assembly.fusion_rules(settings)
+    return Learner(tracker, rules, calibration=calibration, adaptive=adaptive, ensemble=ensemble)
 
 
-def _record(settings: Settings, backend: AdvisorBackend, choice: AdvisorChoice) -> AdvisorRecord:
+def _record(settings: Settings, backend: AdvisorBackend, learned: Learned | None) -> AdvisorRecord:
     until = settings.llm_model.knowledge_until
     name: str = settings.advisor.backend
     knows = None if until is None else until.isoformat()
@@ -172,5 +248,5 @@ def _record(settings: Settings, backend: AdvisorBackend, choice: AdvisorChoice) 
         anonymised=hides,
         fitted=None,
         fitted_until=None,
-        learned=None if choice.learned is None else msgspec.to_builtins(choice.learned),
+        learned=None if learned is None else msgspec.to_builtins(learned),
     )

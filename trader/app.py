@@ -24,7 +24,6 @@ from trader.domain.sessions import Calendar
 from trader.engine import Engine, Parts
 from trader.errors import ConfigurationError
 from trader.exchange_log import ExchangeLog
-from trader.learning import Learner
 from trader.logbook import Logbook, SilentLogbook
 from trader.observation import schema_hash
 from trader.pipeline import Pipeline
@@ -66,7 +65,7 @@ class Run(Struct, frozen=True, kw_only=True):
     engine: Engine
     tally: Tally
     advisor: Advisor
-    learner: Learner | None
+    advice: Advising
     start: StartRecord
     bundle: Bundle | None
     log_path: Path | None
@@ -96,7 +95,10 @@ def assemble(
     book = Book(assembly.terms_of_trade(settings, market).as_row(market))
     gate = Gate(assembly.gate_rules(settings), book.view())
     exchanges = ExchangeLog()
-    advice = _advice(settings, market, advisor, AdvisorChoice(is_patient=_live(log) is None, exchanges=exchanges))
+    is_live = _live(log) is not None
+    state_dir = Path(settings.state.dir) if is_live else None
+    choice = AdvisorChoice(is_patient=not is_live, exchanges=exchanges, state_dir=state_dir)
+    advice = _advice(settings, market, advisor, choice)
     ids = IdsRecord(
         config=decision_hash(settings),
         bundle=NO_BUNDLE if bundle is None else bundle.id,
@@ -132,13 +134,14 @@ def assemble(
             renews_account=_renews(settings, log),
         )
     )
-    if _live(log) is not None:
+    engine.on_session = advice.keep
+    if is_live:
         pipeline.on_strategy_error = engine.protect_only
     return Run(
         engine=engine,
         tally=tally,
         advisor=advice.advisor,
-        learner=advice.learner,
+        advice=advice,
         start=start,
         bundle=bundle,
         log_path=path,

@@ -77,6 +77,8 @@ class Engine:
         self._is_prepared = False
         self.unadvised: str | None = None
         """Why the advisor could not be made ready; it may come back while the run goes on."""
+        self.on_session: Callable[[], None] | None = None
+        """Told when what was asked has been settled: a session, a contract or the run has ended."""
         self.on_trouble: Callable[[str], None] | None = None
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
@@ -319,6 +321,8 @@ class Engine:
     def _end_lessons(self) -> None:
         if self._parts.learner is not None:
             self._parts.learner.end()
+            if self.on_session is not None:
+                self.on_session()
 
     def _count_results(self) -> None:
         parts = self._parts

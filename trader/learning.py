@@ -4,7 +4,8 @@ The engine tells of every bar, then of the advice that it heard. A question is j
 whether or not anybody traded on it; what is learned at the close of a bar counts from that bar's own question on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,6 +40,17 @@ class Learned(Struct, frozen=True, kw_only=True):
 
     calibration: CalibrationState | None
     weights: HedgeState | None
+    members: HedgeState | None
+
+
+class Members(Protocol):
+    """Several models that advise as one, and are weighed by what became of it."""
+
+    def settled(self, outcome: Outcome) -> None: ...
+
+    def state(self) -> HedgeState: ...
+
+    def restore(self, state: HedgeState) -> None: ...
 
 
 class _Asked(Struct):
@@ -51,7 +63,7 @@ class _Asked(Struct):
 class Learner:
     """Everything that learns from outcomes: calibration, adaptive weight, an ensemble's members.
 
-    `on_settled` is told of every outcome; `thresholds` replace the fusion's bounds by regime.
+    `ensemble` is told of every outcome; `thresholds` replace the fusion's bounds by regime.
     """
 
     def __init__(
@@ -62,14 +74,14 @@ class Learner:
         calibration: Calibration | None = None,
         adaptive: Adaptive | None = None,
         thresholds: Mapping[int, Thresholds] | None = None,
-        on_settled: Callable[[Outcome], None] | None = None,
+        ensemble: Members | None = None,
     ) -> None:
         self._tracker = tracker
         self._fusion = fusion
         self._calibration = calibration
         self._adaptive = adaptive
         self._thresholds = thresholds or {}
-        self._on_settled = on_settled
+        self._ensemble = ensemble
         self._asked: dict[int, _Asked] = {}
         self._rules: dict[int, FusionRules] = {}
 
@@ -106,6 +118,7 @@ class Learner:
         return Learned(
             calibration=calibration,
             weights=None if self._adaptive is None else self._adaptive.weights.state(),
+            members=None if self._ensemble is None else self._ensemble.state(),
         )
 
     def restore(self, learned: Learned) -> None:
@@ -115,14 +128,16 @@ class Learner:
         if self._adaptive is not None and learned.weights is not None:
             self._adaptive.weights.restore(learned.weights)
             self._rules.clear()
+        if self._ensemble is not None and learned.members is not None:
+            self._ensemble.restore(learned.members)
 
     def _settle(self, outcomes: tuple[Outcome, ...]) -> None:
         for outcome in outcomes:
             asked = self._asked.pop(outcome.seq, None)
             if self._calibration is not None:
                 self._calibration.settle(outcome)
-            if self._on_settled is not None:
-                self._on_settled(outcome)
+            if self._ensemble is not None:
+                self._ensemble.settled(outcome)
             if self._adaptive is not None and asked is not None and asked.llm is not None:
                 self._adaptive.weights.update(outcome.regime, (_loss(outcome, asked.rl), _loss(outcome, asked.llm)))
                 self._rules.pop(outcome.regime, None)

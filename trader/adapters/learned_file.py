@@ -1,0 +1,62 @@
+"""What live runs have learned of their advisor, from run to run: one small file for each advisor, in `state.dir`.
+
+It only saves the next run some weeks of learning anew: what cannot be read is set aside, and said.
+"""
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from trader.learning import Learned
+
+log = structlog.get_logger(__name__)
+VERSION = 1
+
+
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    version: int
+    advisor: str
+    learned: Learned
+
+
+class LearnedFile:
+    """The file of the advisor that is known by `identity`."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._identity = identity
+        self.path = folder / f"advisor-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
+
+    def read(self) -> Learned | None:
+        """What was learned before; None where nothing was, or where the file is not to be trusted."""
+        try:
+            kept = msgspec.json.decode(self.path.read_bytes(), type=_Kept)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self._set_aside(str(error))
+            return None
+        if (kept.version, kept.advisor) != (VERSION, self._identity):
+            self._set_aside("it is of another version or advisor")
+            return None
+        return kept.learned
+
+    def write(self, learned: Learned) -> None:
+        """Replace the file, or leave it whole and say so: trading does not stop for it."""
+        body = msgspec.json.encode(_Kept(version=VERSION, advisor=self._identity, learned=learned))
+        part = self.path.with_suffix(".part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(body + b"\n")
+            part.replace(self.path)
+        except OSError as error:
+            log.error("learned_state_not_kept", file=str(self.path), reason=str(error), remedy="check state.dir")
+
+    def _set_aside(self, why: str) -> None:
+        aside = self.path.with_suffix(".unusable")
+        try:
+            self.path.replace(aside)
+        except OSError as error:
+            why = f"{why}; {error}"
+        log.warning("learned_state_set_aside", file=str(aside), reason=why, effect="learning begins anew")
