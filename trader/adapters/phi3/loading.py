@@ -21,7 +21,6 @@ T = TypeVar("T")
 INSTALL = "pip install 'nq-trader[llm]'"
 NEEDED = ("torch", "transformers", "accelerate")
 ARCHITECTURE = "phi3"
-LIBRARY_ERRORS = (OSError, ValueError, TypeError, KeyError, ImportError, RuntimeError, AttributeError)
 ERROR_CHARS = 300
 EDGE_BYTES = 1 << 20
 
@@ -43,15 +42,15 @@ def load(options: ModelOptions) -> Loaded:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     source = _source(options)
     device = _device(options.device)
-    config = _reading(options, lambda: _config(options, source))
-    tokenizer = _reading(options, lambda: _tokenizer(options, source))
-    model = _reading(options, lambda: _model(options, source, config, device))
+    config = reading(options, lambda: _config(options, source))
+    tokenizer = reading(options, lambda: _tokenizer(options, source))
     if len(tokenizer) > config.vocab_size:
         msg = (
             f"the tokenizer in {options.name} knows {len(tokenizer)} tokens and its model {config.vocab_size}: they "
             "do not belong together; take both from one revision"
         )
         raise ConfigurationError(msg)
+    model = reading(options, lambda: _model(options, source, config, device))
     dtype = str(model.dtype).removeprefix("torch.")
     return Loaded(model=model, tokenizer=tokenizer, device=device, dtype=dtype, version=_version(options, source))
 
@@ -109,7 +108,7 @@ def _device(wanted: str) -> str:
     return wanted
 
 
-def _reading(options: ModelOptions, read: Callable[[], T]) -> T:
+def reading(options: ModelOptions, read: Callable[[], T]) -> T:
     """What `read` gives, with the libraries' errors told as one of this project's."""
     import torch  # noqa: PLC0415
 
@@ -117,7 +116,9 @@ def _reading(options: ModelOptions, read: Callable[[], T]) -> T:
         return read()
     except torch.OutOfMemoryError as error:
         raise ConfigurationError(_too_large(options, error)) from error
-    except LIBRARY_ERRORS as error:
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whatever a library makes of a foreign file is told in one way, with its own words
         if "out of memory" in str(error).lower():
             raise ConfigurationError(_too_large(options, error)) from error
         where = f"{options.name} at revision {options.revision}" if options.revision else options.name

@@ -108,15 +108,18 @@ class Phi3Model:
         return [scores[at] for at in range(len(prompts))]
 
     def generate(self, prompt: Prompt, mask: int, should_stop: Stop) -> str:
-        """The reply in the format, thought left out. Raises GenerationStoppedError once `should_stop` says so."""
-        return self.write(prompt, mask, should_stop).line
+        """What `write` gives as one text: the line that counts is the last."""
+        written = self.write(prompt, mask, should_stop)
+        return f"{written.thought}{BETWEEN}{written.line}" if written.thought else written.line
 
     def write(self, prompt: Prompt, mask: int, should_stop: Stop) -> Written:
-        """The reply with the thought before it, as the options have it."""
+        """The reply: a line in the format, and the thought before it where the options want one.
+
+        Raises GenerationStoppedError within a token of `should_stop` saying so.
+        """
         options = self._options
-        thinks = options.chain_of_thought
         temperature = options.temperature if options.sample else 0.0
-        return self._write(prompt, mask, should_stop, temperature=temperature, thinks=thinks)
+        return self._write(prompt, mask, should_stop, temperature=temperature, thinks=options.chain_of_thought)
 
     def explain(self, prompt: Prompt, mask: int, action: int, should_stop: Stop) -> str:
         """At most ten words on why `action` (of `mask`): the rest of a reply that begins with its label."""
@@ -137,9 +140,9 @@ class Phi3Model:
                 tokens = writer.free(logits, options.cot_max_tokens, self._chat.ends, self._chat.never)
                 thought = self._chat.text_of(tokens).strip()
                 logits = self._prefix.sequence.extend(self._chat.tokens_of(BETWEEN))
-            line = writer.constrained(logits, constraint, limit)
-        texts = [self._token_table.texts[token] or "" for token in line]
-        return Written(thought, "".join(texts).strip())
+            reply = writer.constrained(logits, constraint, limit)
+        line = "".join(self._token_table.texts[token] or "" for token in reply).strip()
+        return Written(thought, line)
 
     def _split(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """A prompt's tokens as (those in the cache, at least one that is read); a matter of the prompt alone."""
