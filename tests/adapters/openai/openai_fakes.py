@@ -96,7 +96,8 @@ class Running:
 class Dialect:
     """A server that answers by script: which guides it knows, whether it has log-probabilities, what it says freely.
 
-    `tops` is what it lists at each position: (token, probability) pairs. It remembers each request.
+    `tops` is what it lists at each position: (token, probability) pairs. The first `busy` requests it refuses. It
+    remembers each request.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class Dialect:
         says: str = "BUY | 0.70 | trend is up",
         models: tuple[str, ...] = ("phi-3-mini",),
         owner: str = "vllm",
+        busy: int = 0,
     ) -> None:
         self.knows = knows
         self.tops = tops
         self.says = says
         self.models = models
         self.owner = owner
+        self.busy = busy
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
 
@@ -129,6 +132,9 @@ class Dialect:
         asked = await request.json()
         self.requests.append(asked)
         self.headers.append(dict(request.headers))
+        if self.busy:
+            self.busy -= 1
+            return web.Response(status=503)
         choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": self._text(asked)}}
         if asked.get("logprobs") and self.tops is not None:
             choice["logprobs"] = {"content": [_position(top) for top in self.tops[: asked["max_tokens"]]]}

@@ -216,11 +216,20 @@ def test_probabilities_of_a_written_reply_are_refused_as_a_setting():
         a_backend(None, mode="generate", scoring="logprobs")
 
 
-def test_question_before_the_start_is_an_error():
-    """Nothing is known of the server yet."""
-    backend = a_backend(None)
-    assert backend.ask(a_question()).status is AdviceStatus.ERROR
+def test_server_that_was_away_at_the_start_is_found_by_a_later_question(tmp_path):
+    """Until then each question is an error that says so."""
+    path = tmp_path / "model.sock"
+    backend = a_backend(None, socket=str(path))
+    with pytest.raises(ConfigurationError, match="cannot connect"):
+        backend.start()
+    away = backend.ask(a_question())
+    with Running(Dialect(tops=(TOP,)).application(), path):
+        back = backend.ask(a_question())
     backend.close()
+
+    assert (away.status, back.status) == (AdviceStatus.ERROR, AdviceStatus.USED)
+    assert away.error is not None
+    assert "cannot connect" in away.error
 
 
 def test_unix_socket_takes_the_place_of_the_port(tmp_path):
@@ -233,3 +242,15 @@ def test_unix_socket_takes_the_place_of_the_port(tmp_path):
         answer = backend.ask(a_question())
         backend.close()
     assert answer.status is AdviceStatus.USED
+
+
+def test_server_that_is_busy_at_the_start_is_not_taken_for_one_without_probabilities():
+    """It says nothing of what it offers: the start fails, and does not settle for less."""
+    dialect = Dialect(tops=(TOP,), busy=1)
+    with Running(dialect.application()) as server:
+        backend = a_backend(server)
+        with pytest.raises(ConfigurationError, match="HTTP 503"):
+            backend.start()
+        backend.start()
+        backend.close()
+    assert ":logprobs:" in backend.identity

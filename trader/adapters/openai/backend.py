@@ -21,7 +21,7 @@ from trader.errors import ConfigurationError, InputError
 
 
 class OpenAiBackend:
-    """Asks the server one question at a time, in the calling thread; `start` it before the first."""
+    """Asks the server one question at a time, in the calling thread; looks for it first where `start` has failed."""
 
     is_instant = False
     is_calibrated = True
@@ -56,20 +56,18 @@ class OpenAiBackend:
 
         ConfigurationError says what is wrong and what to do; it may be tried again.
         """
-        self._way = find_way(self._client, self._options, self._render)
+        self._found()
 
     def ask(self, question: Question) -> Answer:
         """USED, INVALID where the reply is no advice, ERROR where there is no reply."""
         prompt = self._render(question)
-        way = self._way
-        if way is None:
-            return Answer(status=AdviceStatus.ERROR, error="asked before it was started", prompt_sha256=prompt.sha256)
         began = time.perf_counter()
         try:
+            way = self._way or self._found()  # a server that was away at the start may be back
             fields = fields_for(way, self._options, question.mask, prompt)
             choice = complete(self._client, way.model, prompt, fields)
             scores = scores_of(choice, way, question.mask) if way.scoring is Scoring.LOGPROBS else None
-        except InputError as error:
+        except (InputError, ConfigurationError) as error:
             trace = self._trace(prompt, None, began)
             return Answer(status=AdviceStatus.ERROR, error=str(error), prompt_sha256=prompt.sha256, trace=trace)
         reply = self._client.hide(choice.message.content or "")
@@ -81,6 +79,10 @@ class OpenAiBackend:
     def close(self) -> None:
         """End the question in progress, with ERROR; any thread may call this."""
         self._client.close()
+
+    def _found(self) -> Way:
+        self._way = find_way(self._client, self._options, self._render)
+        return self._way
 
     def _trace(self, prompt: Prompt, reply: str | None, began: float) -> Trace:
         return Trace(

@@ -6,16 +6,15 @@ token is repeated without the token covered.
 """
 
 import asyncio
-import ipaddress
 import threading
 from collections.abc import Coroutine
-from typing import TypeVar
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from trader.adapters.openai.credential import Secret
+from trader.adapters.openai.listening import is_loopback
 from trader.adapters.openai.wire import ErrorBody
 from trader.errors import ConfigurationError, InputError
 
@@ -23,8 +22,11 @@ MAX_REPLY_BYTES = 1 << 20
 SHOWN_CHARS = 160
 _CLOSE_PATIENCE_S = 5.0
 _REFUSED = frozenset({401, 403})
+_NOT_NOW = frozenset({429, 502, 503, 504})
 
-T = TypeVar("T")
+
+class AwayError(InputError):
+    """The server did not answer at all, or not now: nothing is known of what it offers."""
 
 
 class Client:
@@ -79,7 +81,7 @@ class Client:
     def _request(self, method: str, path: str, body: bytes | None) -> bytes:
         with self._turn:
             if self._is_closed:
-                raise InputError(_CLOSED)
+                raise AwayError(_CLOSED)
             if self._runner is None:
                 self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
             return self._run(self._runner, self._exchange(method, path, body))
@@ -88,7 +90,7 @@ class Client:
         try:
             return runner.run(exchange)
         except asyncio.CancelledError:
-            raise InputError(_CLOSED) from None
+            raise AwayError(_CLOSED) from None
         except TimeoutError:
             msg = f"no answer from {self.place} within {self._timeout_s:g} s"
         except aiohttp.ClientConnectorError as error:
@@ -97,7 +99,7 @@ class Client:
             msg = f"the exchange with {self.place} failed ({type(error).__name__})"
         finally:
             self._task = None
-        raise InputError(msg) from None
+        raise AwayError(msg) from None
 
     async def _exchange(self, method: str, path: str, body: bytes | None) -> bytes:
         self._task = asyncio.current_task()
@@ -117,7 +119,8 @@ class Client:
         ):
             content = await _bounded(response, self.place)
             if response.status != 200:
-                raise InputError(self._refusal(response.status, content))
+                kind = AwayError if response.status in _NOT_NOW else InputError
+                raise kind(self._refusal(response.status, content))
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 msg = f"{self.place} compresses its answer unasked"
                 raise InputError(msg)
@@ -176,16 +179,7 @@ def _checked_url(text: str, *, is_private: bool) -> URL:
             "http://127.0.0.1:8000/v1; a token belongs in the file that advisor.openai.credential names"
         )
         raise ConfigurationError(msg)
-    if not is_private and url.scheme == "http" and not _is_loopback(url.host or ""):
+    if not is_private and url.scheme == "http" and not is_loopback(url.host or ""):
         msg = f"advisor.openai.url: the token would cross the network unencrypted to {url.host}; use https or a tunnel"
         raise ConfigurationError(msg)
     return url.with_path(url.path.rstrip("/") or "/")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -40,18 +40,22 @@ def read_credential(path: str, key: str) -> Secret:
     except OSError as error:
         msg = f"{key}: cannot read {path} ({error.strerror}); it is a file that holds the bearer token and nothing else"
         raise ConfigurationError(msg) from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            msg = f"{key}: {path} is not a file"
-            raise ConfigurationError(msg)
-        if status.st_mode & _TOO_OPEN:
-            mode = stat.S_IMODE(status.st_mode)
-            msg = f"{key}: others can use {path} (mode {mode:04o}); `chmod 600 {path}`"
-            raise ConfigurationError(msg)
-        content = file.read(MAX_BYTES + 1)
+    try:
+        _check_kind_and_mode(os.fstat(descriptor).st_mode, path, key)
+        content = os.read(descriptor, MAX_BYTES + 1)
+    finally:
+        os.close(descriptor)
     token = content.strip()
     if not token or len(content) > MAX_BYTES or not all(0x21 <= byte <= 0x7E for byte in token):
         msg = f"{key}: {path} must hold one token of printable ASCII and nothing else, at most {MAX_BYTES} bytes"
         raise ConfigurationError(msg)
     return Secret(token.decode("ascii"))
+
+
+def _check_kind_and_mode(mode: int, path: str, key: str) -> None:
+    if not stat.S_ISREG(mode):
+        msg = f"{key}: {path} is not a file"
+        raise ConfigurationError(msg)
+    if mode & _TOO_OPEN:
+        msg = f"{key}: others can use {path} (mode {stat.S_IMODE(mode):04o}); `chmod 600 {path}`"
+        raise ConfigurationError(msg)

@@ -13,7 +13,7 @@ from trader.adapters.openai.asking import (
     fields_for,
     scores_of,
 )
-from trader.adapters.openai.client import Client
+from trader.adapters.openai.client import AwayError, Client
 from trader.adapters.openai.guides import TRIED, Guide, passed, trial
 from trader.adapters.openai.wire import ModelCard, ModelList
 from trader.advisor.prompt import Message, Prompt, prompt_of
@@ -70,6 +70,9 @@ def find_way(client: Client, options: OpenAiOptions, render: Callable[[Question]
     for scoring in _ways(options):
         try:
             way = _tried(client, options, render, scoring, card)
+        except AwayError as error:
+            msg = f"advisor.openai: {error}"
+            raise ConfigurationError(msg) from None
         except InputError as error:
             failure = str(error)
             continue
@@ -135,6 +138,8 @@ def _tried_guides(client: Client, way: Way) -> Way | None:
         fields = {"max_tokens": TRIAL_TOKENS, "temperature": 0} | trial(guide)
         try:
             choice = complete(client, way.model, _TRIAL, fields)
+        except AwayError:
+            raise
         except InputError as error:
             refusals.append(error)
             continue

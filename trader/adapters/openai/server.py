@@ -192,6 +192,8 @@ def _checked_mask(asked: ChatRequest, model: ServedModel) -> int:
         raise RefusedError(404, f"this server has {model.identity!r} only")
     if asked.stream or asked.n not in (None, 1):
         raise RefusedError(400, "neither streams nor several replies are offered")
+    if not 0 <= (asked.top_logprobs or 0) <= TOP_LOGPROBS_MAX:
+        raise RefusedError(400, f"top_logprobs is 0 to {TOP_LOGPROBS_MAX}")
     labels = _labels(asked)
     if model.mode == "score" and not asked.logprobs and _choices(asked) is None:
         raise RefusedError(400, "this model scores labels: ask with logprobs and top_logprobs, or with guided_choice")
@@ -241,10 +243,7 @@ def _scored(scores: Scores, asked: ChatRequest) -> Choice:
     message = WireMessage("assistant", best.token)
     if not asked.logprobs:
         return Choice(message=message, finish_reason="stop")
-    top = min(asked.top_logprobs or 0, TOP_LOGPROBS_MAX)
-    if top < 0:
-        raise RefusedError(400, "top_logprobs is 0 to 20")
-    position = TokenLogprob(best.token, best.logprob, tuple(listed[:top]))
+    position = TokenLogprob(best.token, best.logprob, tuple(listed[: asked.top_logprobs or 0]))
     logprobs = Logprobs((position,))
     return Choice(message=message, logprobs=logprobs, finish_reason="length", label_scores=scores)
 
