@@ -8,6 +8,7 @@ import typer
 
 from trader.errors import TraderError
 from trader.options import (
+    AskOptions,
     BarOptions,
     EvaluateOptions,
     ExportOptions,
@@ -15,6 +16,7 @@ from trader.options import (
     LeakOptions,
     LearnBarOptions,
     LogOptions,
+    ServeOptions,
     ShortOptions,
     TrainFileOptions,
     TrainOptions,
@@ -33,6 +35,10 @@ bench_app = typer.Typer(help="The speed and size figures of this machine.", no_a
 app.add_typer(bench_app, name="bench")
 check_app = typer.Typer()
 app.add_typer(check_app, name="check")
+advisor_app = typer.Typer(
+    help="The language model: try it, measure it, serve it, prepare backtests with it.", no_args_is_help=True
+)
+app.add_typer(advisor_app, name="advisor")
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
 LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
@@ -192,6 +198,24 @@ def export(
     from trader.commands import export as command
 
     command.run(source, out, options)
+
+
+@advisor_app.command()
+@takes(wanted=AskOptions, files=FileOptions)
+def ask(wanted: AskOptions, files: FileOptions, *, as_json: AsJson = False) -> None:
+    """Ask one question by hand; exit 1 where there is no advice. `--set advisor.backend=phi3` asks the model."""
+    from trader.commands import advisor_ask as command
+
+    raise typer.Exit(command.run(files, wanted, as_json=as_json))
+
+
+@advisor_app.command()
+@takes(wanted=ServeOptions, files=FileOptions)
+def serve(wanted: ServeOptions, files: FileOptions) -> None:
+    """Serve the configured model to several daemons, as OpenAI's chat completions; SIGTERM ends it."""
+    from trader.commands import advisor_serve as command
+
+    command.run(files, wanted)
 
 
 @bench_app.command()

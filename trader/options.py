@@ -182,6 +182,52 @@ class LogOptions(Struct, frozen=True, kw_only=True):
     reasons: Annotated[bool, typer.Option("--reasons", help="Why the advisor said what it said.")] = False
 
 
+class AskOptions(Struct, frozen=True, kw_only=True):
+    """The figures of one question to the advisor: prices, ATR and momentum in points, the VWAP distance a fraction."""
+
+    price: Annotated[float, typer.Option(min=0.01, help="Close of the bar.")] = 12_000.0
+    atr: Annotated[float, typer.Option(min=0.01, help="ATR(14), points.")] = 10.0
+    adx: Annotated[float, typer.Option(min=0, max=100, help="ADX(14).")] = 25.0
+    rsi: Annotated[float, typer.Option(min=0, max=100, help="RSI(14).")] = 55.0
+    vwap_distance: Annotated[float, typer.Option(min=-0.5, max=0.5, help="0.001 is 0.1 % above the VWAP.")] = 0.001
+    momentum: Annotated[float, typer.Option(help="Points over 20 bars.")] = 12.5
+    position: Annotated[Literal["flat", "long", "short"], typer.Option(help="What is held.")] = "flat"
+    entry: Annotated[float | None, typer.Option(help="Entry price; the price itself if not given.")] = None
+    stop: Annotated[float | None, typer.Option(help="Stop price; execution.stop_atr away if not given.")] = None
+    trailing: Annotated[bool, typer.Option("--trailing", help="The stop trails.")] = False
+    win_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of recent trades won.")] = 0.5
+    losses: Annotated[int, typer.Option(min=0, help="Losses in a row.")] = 0
+    balance: Annotated[float, typer.Option(min=0, help="USD.")] = 50_000.0
+    time: Annotated[str, typer.Option(help="Of New York.")] = "2023-03-15 10:00"
+
+
+class ServeOptions(Struct, frozen=True, kw_only=True):
+    """Where the model is served, and to whom."""
+
+    socket: Annotated[Path | None, typer.Option(help="Path of a unix socket; it is made for its owner only.")] = None
+    host: Annotated[str | None, typer.Option(help="127.0.0.1 or ::1; others are refused: use a proxy.")] = None
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="8000 if not given; 0 takes a free one.")] = None
+    credential: Annotated[Path | None, typer.Option(help="File with the bearer token that requests must bring.")] = None
+    queue: Annotated[int, typer.Option(min=1, max=1_000, help="Questions that may wait; more get a 503.")] = 16
+
+
+class PrefillOptions(Struct, frozen=True, kw_only=True):
+    """How a recording of a language model's answers is filled."""
+
+    out: Annotated[
+        Path | None, typer.Option(help="Recording to begin or go on with; one in state.dir/recordings if not given.")
+    ] = None
+    passes: Annotated[int, typer.Option(min=1, max=1_000, help="Answer what is new at most so often.")] = 5
+    batch: Annotated[int, typer.Option(min=1, max=1_024, help="Questions that are scored together.")] = 16
+
+
+class FitOptions(Struct, frozen=True, kw_only=True):
+    """What calibration and thresholds are fitted from, and where they go."""
+
+    recording: Annotated[Path, typer.Option(help="Recording of `trader advisor prefill` on these bars.")]
+    out: Annotated[Path, typer.Option(help="File of the result, for advisor.calibration.fitted.")]
+
+
 def takes(**groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Offer the options of `groups` on a command, which receives each group as one record under its own name."""
 

@@ -16,8 +16,10 @@ from trader.adapters.openai.asking import (
 from trader.adapters.openai.client import AwayError, Client
 from trader.adapters.openai.guides import TRIED, Guide, passed, trial
 from trader.adapters.openai.wire import ModelCard, ModelList
+from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Message, Prompt, prompt_of
 from trader.advisor.question import Question
+from trader.domain.instruments import instrument
 from trader.errors import ConfigurationError, InputError
 
 OURS = "nq-trader"
@@ -32,34 +34,7 @@ MODELS_SHOWN = 5
 
 _TRIAL = prompt_of((Message("user", "Reply with one word: the capital of France."),))
 
-EXAMPLE = Question(
-    seq=0,
-    ts_close_ns=1_678_888_800_000_000_000,
-    session_open_ns=1_678_831_200_000_000_000,
-    market="NQ",
-    symbol="NQM23",
-    market_name="E-mini Nasdaq-100",
-    time_et="2023-03-15 10:00",
-    price=12_000.0,
-    atr=10.0,
-    adx=25.0,
-    rsi=55.0,
-    vwap=11_988.0,
-    vwap_distance=0.001,
-    momentum=12.5,
-    regime=0,
-    mask=0b000111,
-    position_qty=0,
-    entry_price=None,
-    stop_price=None,
-    trailing=False,
-    unrealized_cents=0,
-    initial_risk_cents=0,
-    win_rate=0.5,
-    streak=0,
-    balance_cents=5_000_000,
-    trades_closed=0,
-)
+EXAMPLE = probe_questions(instrument("NQ"))[0]
 """A question about no market in particular, to try a server with."""
 
 
