@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+import advisor_wiring
 import pytest
 from line_builders import settings_with
 from msgspec import Struct
@@ -26,8 +27,10 @@ FUSION = assembly.fusion_rules
 GATE = assembly.gate_rules
 ASK = partial(assembly.ask_rules, is_patient=True)
 CACHE = assembly.cache_rules
+PROMPT = assembly.prompt_rules
 
-WIRING: list[tuple[str, Callable[[Settings], Struct], dict[str, object]]] = [
+WIRING: list[advisor_wiring.Wire] = [
+    *advisor_wiring.WIRING,
     ("execution.max_position_qty=4", ORDERS, {"max_position_qty": 4}),
     ("execution.min_stop_ticks=33", TERMS, {"min_stop_ticks": 33}),
     ("execution.min_stop_gap_ticks=5", TERMS, {"min_stop_gap_ticks": 5}),
@@ -84,7 +87,7 @@ WIRING: list[tuple[str, Callable[[Settings], Struct], dict[str, object]]] = [
     ("advisor.cache_minutes=2", CACHE, {"cache_minutes": 2}),
     ("advisor.reuse_decay=0.9", CACHE, {"reuse_decay": 0.9}),
 ]
-PARTS = (TERMS, WINDOW, RISK, ORDERS, FUSION, GATE, ASK, CACHE)
+PARTS = (TERMS, WINDOW, RISK, ORDERS, FUSION, GATE, ASK, CACHE, *advisor_wiring.PARTS)
 
 ELSEWHERE = {
     "market", "strategy.name", "strategy.options", "policy.bundle", "policy.allow_mismatch", "advisor.recorded_from",
@@ -93,9 +96,7 @@ ELSEWHERE = {
 """What `trader.app` and the commands read themselves."""
 ALL_WINDOW = {"execution.entry_window"} | {f"execution.windows.all.{name}" for name in ("start", "end", "flat_at")}
 SIZE = {"execution.qty"}
-FOR_LATER = {"fusion.mode", "fusion.calibrate_rl", "gate.initial_margin_pct"} | {
-    f"llm_model.{name}" for name in ("name", "quantization", "device", "max_new_tokens", "temperature", "top_p")
-}
+FOR_LATER = {"fusion.calibrate_rl", "gate.initial_margin_pct"}
 """Checked by the schema; the parts that they are for come later, and config/*.yaml says so."""
 
 
@@ -125,7 +126,53 @@ def test_every_setting_is_wired_or_known_not_to_be() -> None:
     """A key that is added without a part to act on is found here."""
     wired = {override.partition("=")[0] for override, _, _ in WIRING}
 
-    assert wired | ELSEWHERE | ALL_WINDOW | SIZE | FOR_LATER == set(marks_by_key())
+    of_the_advisor = advisor_wiring.TOGETHER | advisor_wiring.FILES
+    assert wired | ELSEWHERE | ALL_WINDOW | SIZE | FOR_LATER | of_the_advisor == set(marks_by_key())
+
+
+def test_prompt_takes_the_template_that_is_named() -> None:
+    """Two are shipped, and either may be changed."""
+    cached = "prompt.template=context_template_cached"
+    assert changes(PROMPT, cached, 'prompt.context_template_cached="{adx:.0f}"') == {
+        "template": "{adx:.0f}",
+        "template_name": "context_template_cached",
+    }
+    assert changes(PROMPT, 'prompt.context_template_cached="{adx:.0f}"') == {}
+
+
+def test_chain_of_thought_is_for_written_replies_only() -> None:
+    """A scored answer has no room for it."""
+    assert changes(PROMPT, "prompt.chain_of_thought=true") == {}
+    thinks = ("prompt.chain_of_thought=true", "advisor.mode=generate")
+    assert changes(PROMPT, *thinks) == {"chain_of_thought": True}
+    for part in (advisor_wiring.MODEL, advisor_wiring.SERVER):
+        assert changes(part, *thinks) == {"mode": "generate", "chain_of_thought": True}
+
+
+def test_reason_afterwards_is_for_scored_answers_only() -> None:
+    """A written one brings its own."""
+    assert changes(advisor_wiring.MODEL, "advisor.wants_reason=true", "advisor.mode=generate") == {"mode": "generate"}
+
+
+def test_adaptive_weight_begins_at_the_configured_one_and_is_capped() -> None:
+    """Fixed learns nothing; a weight of 0 would stay 0, and begins at a hundredth."""
+    keys = ("fusion.mode=adaptive", "fusion.adaptive.learning_rate=0.1", "fusion.adaptive.llm_weight_max=0.35")
+    assert assembly.adaptive(settings_with()) is None
+    made = assembly.adaptive(settings_with(*keys, "fusion.llm_weight=0.4", "fusion.adaptive.share=0.02"))
+    assert made is not None
+    assert (made.weights.weights(0), made.weight_max) == (pytest.approx((0.6, 0.4)), 0.35)
+    least = assembly.adaptive(settings_with(*keys, "fusion.llm_weight=0"))
+    assert least is not None
+    assert least.weights.weights(1) == pytest.approx((0.99, 0.01))
+
+
+def test_advice_is_judged_by_the_costs_and_distances_of_a_trade() -> None:
+    """Outcomes are worth nothing if they are cheaper than trades."""
+    settings = settings_with("execution.slippage_ticks=3", "execution.commission_side_usd=1.5", "execution.trail_atr=2")
+    terms, trade = assembly.outcome_terms(settings, NQ), TERMS(settings)
+    assert (terms.slippage_ticks, terms.commission_side_cents, terms.trail_atr) == (3, 150, 2.0)
+    assert (terms.target_through_ticks, terms.tick_value_cents) == (trade.target_through_ticks, NQ.tick_value_cents)
+    assert terms.break_even_ticks == k.break_even_ticks(150, 3, NQ.tick_value_cents)
 
 
 def test_entry_window_all_has_its_own_times_and_needs_no_cash_market() -> None:

@@ -46,7 +46,7 @@ def test_record_of_an_entry_is_whole() -> None:
     drive = Drive().warm()
     record = drive.bar(Action.BUY, confidence=0.8123456789, high=12, low=-9, close=3)
 
-    assert (record.v, record.seq) == (1, 425)
+    assert (record.v, record.seq) == (2, 425)
     assert record.bar == BarRecord(
         open_utc="2023-03-15T13:35:00Z",
         close_utc="2023-03-15T13:36:00Z",

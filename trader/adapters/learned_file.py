@@ -51,7 +51,9 @@ class LearnedFile:
             part.write_bytes(body + b"\n")
             part.replace(self.path)
         except OSError as error:
-            log.error("learned_state_not_kept", file=str(self.path), reason=str(error), remedy="check state.dir")
+            log.error(  # noqa: TRY400 -- the reason says it all
+                "learned_state_not_kept", file=str(self.path), reason=str(error), remedy="check state.dir"
+            )
 
     def _set_aside(self, why: str) -> None:
         aside = self.path.with_suffix(".unusable")
