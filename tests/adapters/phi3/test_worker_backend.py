@@ -214,6 +214,7 @@ def test_worker_that_cannot_start_is_a_configuration_error(tmp_path: Path, fault
     with pytest.raises(ConfigurationError, match="the language model did not start") as caught:
         backend.start()
     assert words in str(caught.value)
+    assert tell(backend, "answer").error == str(caught.value)
 
 
 def test_command_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_close_ends_a_start_in_progress(tmp_path: Path) -> None:
     backend = a_backend(name=str(tmp_path))
     closer = threading.Thread(target=lambda: (wait_until(lambda: backend.starts == 1), backend.close()))
     closer.start()
-    with pytest.raises(ConfigurationError, match="closed while it was starting"):
+    with pytest.raises(ConfigurationError, match="the advisor was closed"):
         backend.start()
     closer.join()
 

@@ -4,13 +4,12 @@ import threading
 from collections.abc import Callable
 from enum import StrEnum
 
-from trader.adapters.phi3.process import WorkerEndedError, WorkerProcess
+from trader.adapters.phi3.process import WorkerEndedError, WorkerProcess, WorkerRefusedError
 from trader.adapters.phi3.protocol import NEEDS_RESTART, Ask, Cancel, Failed, Reason, Reply
 from trader.advisor.prompt import Prompt
 
 CANCEL_PATIENCE_S = 1.0
 """How long a cancelled generation may go on: a token, which a small machine may take most of this for."""
-_CLOSED = "the advisor was closed"
 
 
 class WorkerDownError(Exception):
@@ -69,7 +68,7 @@ class Desk:
         with self._changed:
             self._changed.wait_for(lambda: self.state is not State.LOADING)
             if self.state is not State.READY:
-                raise WorkerDownError(self._trouble or "closed while it was starting")
+                raise WorkerDownError(self._trouble)
 
     def ask(self, prompt: Prompt, mask: int) -> Reply:
         """The worker's reply, in bounded time; WorkerDownError says why there is none."""
@@ -85,12 +84,14 @@ class Desk:
             raise WorkerDownError(pending.reply)
         return pending.reply
 
-    def close(self) -> None:
-        """No more questions; the one in progress ends at once."""
+    def close(self, why: str = "the advisor was closed") -> None:
+        """No more questions; the one in progress ends at once, with `why`."""
         with self._changed:
-            self.state = State.CLOSED
-            self._settle(_CLOSED)
-            self._changed.notify_all()
+            if self.state is not State.CLOSED:
+                self.state = State.CLOSED
+                self._trouble = why
+                self._settle(why)
+                self._changed.notify_all()
 
     def begin_loading(self) -> None:
         """A worker is about to be started."""
@@ -125,7 +126,7 @@ class Desk:
                 return True
             if reply.kind in NEEDS_RESTART:
                 self._go_down(reply.message, 0.0)  # at once: the next question must not reach this worker
-                raise WorkerEndedError(reply.message)
+                raise WorkerRefusedError(reply.message)
             return False
 
     def take_reason(self, reason: Reason) -> str:
@@ -184,7 +185,7 @@ class Desk:
     def _why_down(self) -> str:
         match self.state:
             case State.CLOSED:
-                return _CLOSED
+                return self._trouble
             case State.LOADING:
                 return f"the model is being loaded again: {self._trouble}"
             case _:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trader.adapters.phi3.desk import Desk, State, WorkerDownError
 from trader.adapters.phi3.options import ModelOptions
-from trader.adapters.phi3.process import WorkerEndedError, WorkerProcess
+from trader.adapters.phi3.process import WorkerEndedError, WorkerProcess, WorkerRefusedError
 from trader.adapters.phi3.protocol import (
     Failed,
     FromWorker,
@@ -116,9 +116,9 @@ class Keeper:
             self._thread.start()
         self.desk.wait_for_start()
 
-    def close(self) -> None:
-        """End worker and thread; a question in progress ends at once. From any thread; again does nothing."""
-        self.desk.close()
+    def close(self, why: str = "the advisor was closed") -> None:
+        """End worker and thread; questions, one in progress too, end with `why`. From any thread, once or more."""
+        self.desk.close(why)
         with self._closing:
             if self._thread is None:
                 return
@@ -152,7 +152,8 @@ class Keeper:
 
     def _mourn(self, error: Exception, last_words: str) -> None:
         name = "" if isinstance(error, WorkerEndedError) else f"{type(error).__name__}: "
-        why = f"{name}{error}" + (f" ({last_words})" if last_words else "")
+        is_clear = isinstance(error, WorkerRefusedError) or not last_words
+        why = f"{name}{error}" if is_clear else f"{name}{error} ({last_words})"
         self.desk.go_down(why, self._pause.after_failure())
 
     def _serve(self, worker: WorkerProcess) -> None:
@@ -191,7 +192,7 @@ class Keeper:
                 self.identity = message.identity
                 self.desk.greet(worker)
             case StartFailed():
-                raise WorkerEndedError(message.message)
+                raise WorkerRefusedError(message.message)
             case Scored() | Written() | Failed():
                 if self.desk.take(message):
                     self._pause.after_success()

@@ -23,6 +23,10 @@ class WorkerEndedError(Exception):
     """The worker is of no more use: dead, silent, or talking nonsense. Never leaves this package."""
 
 
+class WorkerRefusedError(WorkerEndedError):
+    """The worker has said itself why it cannot do its work."""
+
+
 class WorkerProcess:
     """A process of its own session, with a socket to talk through and a pipe for what it prints.
 

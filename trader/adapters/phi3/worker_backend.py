@@ -94,8 +94,8 @@ class WorkerBackend:
         try:
             self._keeper.start()
         except WorkerDownError as error:
-            self.close()
             msg = f"the language model did not start: {error}"
+            self._keeper.close(msg)
             raise ConfigurationError(msg) from error
         except BaseException:  # an interrupt while it waits: nothing may stay behind
             self.close()
