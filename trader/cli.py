@@ -16,6 +16,7 @@ from trader.options import (
     LeakOptions,
     LearnBarOptions,
     LogOptions,
+    PrefillOptions,
     ServeOptions,
     ShortOptions,
     TrainFileOptions,
@@ -216,6 +217,17 @@ def serve(wanted: ServeOptions, files: FileOptions) -> None:
     from trader.commands import advisor_serve as command
 
     command.run(files, wanted)
+
+
+@advisor_app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions, wanted=PrefillOptions)
+def prefill(
+    bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: PrefillOptions, *, as_json: AsJson = False
+) -> None:
+    """Record what a model answers to all that a backtest asks, so that it can be repeated without the model."""
+    from trader.commands import advisor_prefill as command
+
+    raise typer.Exit(command.run(bars, files, short, wanted, as_json=as_json))
 
 
 @bench_app.command()

@@ -219,6 +219,9 @@ class PrefillOptions(Struct, frozen=True, kw_only=True):
     ] = None
     passes: Annotated[int, typer.Option(min=1, max=1_000, help="Answer what is new at most so often.")] = 5
     batch: Annotated[int, typer.Option(min=1, max=1_024, help="Questions that are scored together.")] = 16
+    complete: Annotated[
+        bool, typer.Option("--complete", help="Then answer what is still missing one by one, in one more replay.")
+    ] = False
 
 
 class FitOptions(Struct, frozen=True, kw_only=True):
