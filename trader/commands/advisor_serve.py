@@ -11,13 +11,13 @@ import time
 from contextlib import AbstractContextManager
 from types import FrameType
 
-from aiohttp import web
 from msgspec.structs import replace
 
 from trader import assembly
 from trader.adapters.openai.credential import read_credential
 from trader.adapters.openai.listening import at_port, at_socket
-from trader.adapters.openai.server import ModelFailedError, ServedModel, Server, ServerRules
+from trader.adapters.openai.server import ModelFailedError, ServedModel, ServerRules
+from trader.adapters.openai.serving import serve
 from trader.adapters.phi3.keeper import Keeper, WorkerDownError
 from trader.adapters.phi3.protocol import Failed, Reason, Scored
 from trader.adapters.phi3.worker_backend import COMMAND
@@ -31,46 +31,22 @@ from trader.errors import ConfigurationError, UsageError
 from trader.options import FileOptions, ServeOptions
 from trader.settings import Settings
 
-SHUTDOWN_S = 2.0
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8_000
 
 
 def run(files: FileOptions, wanted: ServeOptions) -> None:
     """Load the model, listen, answer until a signal comes; exit 0 then."""
-    signal.signal(signal.SIGTERM, _leave)
     settings = settings_from(files)
     secret = None if wanted.credential is None else read_credential(str(wanted.credential), "--credential")
     rules = ServerRules(secret=secret, checks_host=wanted.socket is None, waiting_max=wanted.queue)
     with _listening(wanted) as listening:
+        signal.signal(signal.SIGTERM, _leave)  # while the model is loaded
         keeper = _keeper(settings)
         try:
             model = _loaded(settings, keeper)
-            asyncio.run(serve(model, rules, listening))
+            asyncio.run(serve(model, rules, listening, _say))
         finally:
             keeper.close()
-
-
-async def serve(model: ServedModel, rules: ServerRules, listening: socket.socket) -> None:
-    """Answer at a socket that listens already, until SIGTERM or SIGINT."""
-    loop = asyncio.get_running_loop()
-    ending = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, ending.set)
-    server = Server(model, rules)
-    runner = web.AppRunner(
-        server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handler_cancellation=True
-    )
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listening).start()
-        _say(f"serving {model.identity} ({model.mode}) at {_place(listening)}")
-        await ending.wait()
-        _say("ending")
-    finally:
-        await runner.cleanup()
-        server.close()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
 
 
 def _listening(wanted: ServeOptions) -> AbstractContextManager[socket.socket]:
@@ -119,13 +95,6 @@ def served(keeper: Keeper, mode: str) -> ServedModel:
         ask=ask,
         is_ready=lambda: keeper.is_ready,
     )
-
-
-def _place(listening: socket.socket) -> str:
-    if listening.family == socket.AF_UNIX:
-        return str(listening.getsockname())
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
 def _say(line: str) -> None:

@@ -5,7 +5,8 @@ import re
 
 import pytest
 from builders import a_question
-from openai_fakes import Dialect, Running, a_backend
+from openai_fakes import Dialect, a_backend
+from running_server import Running
 
 from trader.advisor.grammar import ReplyGrammar
 from trader.advisor.question import Answer

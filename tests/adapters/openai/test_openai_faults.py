@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from builders import a_question
-from openai_fakes import TOKEN, Dialect, Handler, Running, a_backend, application
+from openai_fakes import TOKEN, Dialect, Handler, a_backend, application
+from running_server import Running
 
-from trader.adapters.openai.backend import OpenAiBackend
 from trader.adapters.openai.client import MAX_REPLY_BYTES
 from trader.adapters.openai.credential import read_credential
 from trader.advisor.question import Answer
@@ -187,29 +187,19 @@ def test_mangled_bodies_never_raise_and_never_advise():
         }
     ).encode()
     bodies = [_mangled(good, rng) for _ in range(200)]
-    left = iter(bodies)
+    left = iter([good, *bodies])
 
     async def answer(request: web.Request) -> web.StreamResponse:
         return web.Response(body=next(left), content_type="application/json")
 
-    with Running(Dialect(tops=((("BUY", 0.9),),)).application()) as first:
-        backend = a_backend(first, scoring="logprobs")
-        backend.start()
     with Running(application(answer)) as server:
-        answers = _asked_again(backend, server, len(bodies))
+        backend = a_backend(server, scoring="logprobs")
+        backend.start()
+        answers = [backend.ask(a_question()) for _ in bodies]
+        backend.close()
     assert {each.status for each in answers} <= {AdviceStatus.ERROR, AdviceStatus.INVALID, AdviceStatus.USED}
     assert sum(each.status is AdviceStatus.ERROR for each in answers) > 50
     assert all(each.advice is None for each in answers)
-
-
-def _asked_again(backend: OpenAiBackend, server: Running, times: int) -> list[Answer]:
-    """The started back end's answers from another server."""
-    other = a_backend(server, scoring="logprobs")
-    other._way = backend._way
-    backend.close()
-    answers = [other.ask(a_question()) for _ in range(times)]
-    other.close()
-    return answers
 
 
 def _mangled(body: bytes, rng: random.Random) -> bytes:

@@ -14,7 +14,8 @@ import pytest
 from builders import a_question
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai_fakes import TOKEN, Running, a_backend
+from openai_fakes import TOKEN, a_backend
+from running_server import Running
 
 from trader.adapters.openai.credential import Secret
 from trader.adapters.openai.server import ModelFailedError, ServedModel, Server, ServerRules
