@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -208,6 +208,24 @@ def ask(wanted: AskOptions, files: FileOptions, *, as_json: AsJson = False) -> N
     from trader.commands import advisor_ask as command
 
     raise typer.Exit(command.run(files, wanted, as_json=as_json))
+
+
+@advisor_app.command(name="bench")
+@takes(files=FileOptions)
+def bench_advisor(
+    files: FileOptions,
+    shape: Annotated[
+        Literal["auto", "configured", "true", "reduced"],
+        typer.Option(help="The configured model, or random weights in Phi-3-mini's shape, whole or its first layers."),
+    ] = "auto",
+    queries: Annotated[int, typer.Option(min=1, help="Timed queries of each kind.")] = 300,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the language model's latency here, beside the least that it could take on three cards."""
+    from trader.commands import advisor_bench as command
+
+    command.run(files, as_json=as_json, shape=shape, queries=queries)
 
 
 @advisor_app.command()
