@@ -45,9 +45,7 @@ def scored(hold: float, buy: float, sell: float, legal_mass: float = 0.9) -> Ans
 
 def written(action: Action, confidence: float) -> Answer:
     """A generated reply."""
-    advice = Advice(
-        action=action, confidence=confidence, verbal=confidence, raw=confidence, reason="the trend is strong"
-    )
+    advice = Advice(action=action, confidence=confidence, verbal=confidence, reason="the trend is strong")
     return Answer(status=AdviceStatus.USED, advice=advice, visible_from_bar=7)
 
 
@@ -152,7 +150,27 @@ def test_correction_uses_the_answers_before_and_shrinks_to_uniform():
     assert correction.corrected(0b000011, (*logs[:2], None, None, None, None))[:2] == pytest.approx((1 / 3, 2 / 3))
 
 
-@given(st.lists(st.lists(st.floats(-1e6, 0), min_size=3, max_size=3), min_size=1, max_size=30))
+def test_correction_follows_a_model_that_changes():
+    """After 3,000 answers of another bias the new one is taken out, not the mean of both."""
+    correction = BatchCorrection()
+    old, new = ((*(math.log(p) for p in shares), None, None, None) for shares in ((0.3, 0.6, 0.1), (0.1, 0.3, 0.6)))
+    for logs in (old, new):
+        for _ in range(3_000):
+            correction.learn(FLAT, logs)
+    assert correction.corrected(FLAT, new)[:3] == pytest.approx((1 / 3, 1 / 3, 1 / 3), abs=0.04)
+
+
+def test_label_that_a_model_never_gives_is_taken_as_one_in_ten_million():
+    """Impossible every time is nothing new the next time; one that was likely until now is out of the question."""
+    correction = BatchCorrection()
+    never_sell = (math.log(0.5), math.log(0.5), -math.inf, None, None, None)
+    assert correction.corrected(FLAT, never_sell)[Action.SELL] < 1e-6
+    for _ in range(5_000):
+        correction.learn(FLAT, never_sell)
+    assert correction.corrected(FLAT, never_sell)[Action.SELL] == pytest.approx(1 / 3, abs=0.01)
+
+
+@given(st.lists(st.tuples(*[st.one_of(st.just(-math.inf), st.floats(-1e6, 0))] * 3), min_size=1, max_size=30))
 def test_corrected_probabilities_are_probabilities_whatever_a_model_says(answers):
     """Also with labels that it thinks impossible: finite, in sum one, nothing for what is not valid."""
     correction = BatchCorrection()

@@ -115,9 +115,10 @@ def test_entry_filled_beyond_its_resting_bracket_is_closed_at_once():
     tracker = OutcomeTracker(TERMS)
     tracker.open(a_case())
     assert tracker.on_bar(a_bar_of(1, -25, -24, -26, -25), 10.0, NEVER_NS) == ()
+    tracker.on_bar(still(2, -15), 10.0, NEVER_NS)
     (outcome,) = tracker.end()
     assert outcome.net_cents[Action.BUY] == -2 * 500 - 450
-    assert outcome.net_cents[Action.SELL] == -2 * 500 - 450
+    assert outcome.net_cents[Action.SELL] == -12 * 500 - 450
 
 
 def test_horizon_ends_a_course_at_the_close_of_its_thirtieth_bar():
@@ -153,6 +154,20 @@ def test_break_even_wins_where_holding_is_stopped_out():
     outcome = followed(a_case(mask=LONG, held=held, close_ticks=BASE + 30), a_bar_of(1, 30, 30, -40, -40))
     assert outcome.net_cents == (-21 * 500 - 450, None, None, 500 - 450, None, None)
     assert outcome.won == (False, None, None, True, None, None)
+
+
+def test_break_even_of_a_short_lies_below_its_entry():
+    """A short from BASE at -30: the stop goes to -2, and a market that rises to +10 takes it there."""
+    held = Held(side=-1, entry_ticks=BASE, stop_ticks=BASE + 20, target_ticks=BASE - 60, trailing=False)
+    outcome = followed(a_case(mask=LONG, held=held, close_ticks=BASE - 30), a_bar_of(1, -30, 10, -30, 10))
+    assert outcome.net_cents == (-11 * 500 - 450, None, None, 500 - 450, None, None)
+
+
+def test_position_that_ends_before_another_bar_is_left_at_the_questions_close():
+    """The session ends at once: a long from BASE is sold at +30, a tick lower."""
+    held = Held(side=1, entry_ticks=BASE, stop_ticks=BASE - 20, target_ticks=BASE + 60, trailing=False)
+    outcome = followed(a_case(mask=LONG, held=held, close_ticks=BASE + 30))
+    assert outcome.net_cents[Action.HOLD] == outcome.net_cents[Action.MOVE_TO_BE] == 29 * 500 - 450
 
 
 def test_break_even_that_made_no_difference_has_not_won():
@@ -247,7 +262,7 @@ class Desk:
         )
 
 
-STEP = st.tuples(st.integers(-8, 8), st.integers(-14, 14), st.integers(0, 12), st.integers(0, 12))
+STEP = st.tuples(st.integers(-12, 12), st.integers(-14, 14), st.integers(0, 12), st.integers(0, 12))
 STEPS = st.lists(STEP, min_size=25, max_size=25)
 
 
@@ -328,6 +343,19 @@ def test_restored_tracker_goes_on_to_the_same_outcomes(steps, kinds, at):
             other.restore(msgspec.json.decode(msgspec.json.encode(tracker.state()), type=TrackerState))
     assert again == settled
     assert other.end() == tracker.end()
+
+
+def test_state_is_not_changed_by_later_bars():
+    """Neither by the tracker that gave it nor by one that took it."""
+    tracker, other = OutcomeTracker(TERMS), OutcomeTracker(TERMS)
+    tracker.open(a_case())
+    state = tracker.state()
+    other.restore(state)
+    kept = msgspec.json.encode(state)
+    tracker.on_bar(still(1), 10.0, NEVER_NS)
+    assert msgspec.json.encode(state) == kept
+    other.on_bar(still(1), 10.0, NEVER_NS)
+    assert msgspec.json.encode(state) == kept
 
 
 @cache

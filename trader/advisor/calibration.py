@@ -83,7 +83,7 @@ class Calibration:
         if advice is None or advice.verbal is None or not mask >> advice.action & 1:
             return answer
         verbal = advice.verbal
-        return replace(answer, advice=self._calibrated(seq, replace(advice, confidence=verbal, raw=verbal), verbal))
+        return replace(answer, advice=self._calibrated(seq, replace(advice, raw=verbal), verbal))
 
     def settle(self, outcome: Outcome) -> None:
         """Learn what became of a question, whatever was advised; the calibrator learns what it had a part in."""
