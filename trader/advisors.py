@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader import assembly
 from trader.adapters.context import (
@@ -32,14 +33,14 @@ from trader.advisor.hedge import ByRegime, HedgeRules
 from trader.advisor.outcomes import OutcomeTracker
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import ContextSource, PromptMaker
-from trader.analysis.log import Kind, open_log
+from trader.analysis.log import Kind, LogReader, open_log
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.exchange_log import ExchangeLog
 from trader.learning import Learned, Learner
 from trader.ports import Advisor, AdvisorBackend
-from trader.records import AdvisorRecord
+from trader.records import AdvisorRecord, StartRecord
 from trader.settings import Settings
 
 ID_DIGITS = 16
@@ -82,8 +83,9 @@ def advising(settings: Settings, market: Instrument, choice: AdvisorChoice) -> A
             asker = Asker(RulesAdvisor(), rules, cache)
             return given(settings, market, asker, "rules", choice.state_dir)
         case "recorded" if not is_recording(_recorded_from(settings)):
-            identity = f"recorded:{_recorded_from(settings).name}"
-            return given(settings, market, _from_log(settings), identity, choice.state_dir)
+            log, identity = open_log(_recorded_from(settings)), f"recorded:{_recorded_from(settings).name}"
+            made = given(settings, market, _from_log(log), identity, choice.state_dir)
+            return replace(made, record=_model_of(log))
         case "recorded" | "phi3" | "openai" | "ensemble":
             return _by_model(settings, market, choice)
 
@@ -202,9 +204,15 @@ def _recorded_from(settings: Settings) -> Path:
     return Path(settings.advisor.recorded_from or "")
 
 
-def _from_log(settings: Settings) -> RecordedAdvisor:
-    log = open_log(_recorded_from(settings))
+def _from_log(log: LogReader) -> RecordedAdvisor:
     return RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
+
+
+def _model_of(log: LogReader) -> AdvisorRecord | None:
+    """The model that was recorded, if one was: what it may know it still may know."""
+    first = next(iter(log.entries()), None)
+    start = None if first is None or first.kind is not Kind.START else first.record()
+    return start.advisor if isinstance(start, StartRecord) else None
 
 
 def _from_recording(settings: Settings, prompts: PromptMaker, choice: AdvisorChoice) -> RecordedAnswers:

@@ -66,6 +66,7 @@ class Run(Struct, frozen=True, kw_only=True):
     tally: Tally
     advisor: Advisor
     advice: Advising
+    gate: Gate
     start: StartRecord
     bundle: Bundle | None
     log_path: Path | None
@@ -142,6 +143,7 @@ def assemble(
         tally=tally,
         advisor=advice.advisor,
         advice=advice,
+        gate=gate,
         start=start,
         bundle=bundle,
         log_path=path,

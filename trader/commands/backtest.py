@@ -11,6 +11,7 @@ from trader.adapters.replay import ReplayFeed
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
+from trader.commands.advisor_figures import advisor_figures, advisor_lines
 from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.commands.progress import Progress, WatchedFeed
 from trader.domain.instruments import instrument
@@ -58,12 +59,16 @@ def show(report: Report, made: Run, source: BarSource, *, as_json: bool) -> None
     if as_json:
         document = {
             **msgspec.to_builtins(report),
+            "advisor": msgspec.to_builtins(advisor_figures(made)),
             "log": log,
             "skipped": source.skipped.texts(),
         }
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
         return
     sys.stdout.write(render(report))
+    sys.stdout.writelines(f"{line}\n" for line in advisor_lines(advisor_figures(made)))
+    if made.engine.unadvised is not None:
+        sys.stdout.write(f"advisor: away from the start: {made.engine.unadvised}\n")
     for note in source.skipped.notes:
         sys.stdout.write(f"bars: {note}\n")
     for fault in source.skipped.listed[:SKIPPED_SHOWN]:
