@@ -51,7 +51,7 @@ class Writer:
 
     def free(self, logits: Tensor, limit: int, ends: Iterable[int], never: Iterable[int]) -> list[int]:
         """Tokens up to one of `ends`, which is not read, or to `limit`; none of `never`."""
-        final, banned = frozenset(ends), torch.tensor(sorted(never))
+        final, banned = frozenset(ends), torch.tensor(sorted(never), dtype=torch.long)
         written: list[int] = []
         while len(written) < limit:
             token = self._next(logits.cpu().index_fill(0, banned, -torch.inf))

@@ -55,6 +55,14 @@ def load(options: ModelOptions) -> Loaded:
     return Loaded(model=model, tokenizer=tokenizer, device=device, dtype=dtype, version=_version(options, source))
 
 
+def load_weights(options: ModelOptions) -> tuple[Any, str]:
+    """The model alone and its device, for measuring a shape that has no tokenizer. Raises as `load` does."""
+    _check_installed(options)
+    source, device = _source(options), _device(options.device)
+    config = reading(options, lambda: _config(options, source))
+    return reading(options, lambda: _model(options, source, config, device)), device
+
+
 def _check_installed(options: ModelOptions) -> None:
     needed = NEEDED if options.quantization == "none" else (*NEEDED, "bitsandbytes")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

@@ -4,6 +4,7 @@ Not thread-safe: one thread makes and uses it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -12,14 +13,14 @@ from trader.adapters.phi3.chat import Chat, common_prefix
 from trader.adapters.phi3.constrained import Constraint, TokenTable
 from trader.adapters.phi3.generation import Sampling, Stop, Writer
 from trader.adapters.phi3.labels import label_tokens, scores_of
-from trader.adapters.phi3.loading import Loaded, load
+from trader.adapters.phi3.loading import load
 from trader.adapters.phi3.options import ModelOptions
 from trader.adapters.phi3.prefix import PrefixCache
 from trader.adapters.phi3.sequence import GrowingSequence
 from trader.adapters.phi3.static import FixedSequence, TokenSequence
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Scores
-from trader.domain.actions import ACTION_COUNT
+from trader.domain.actions import ACTION_COUNT, Action
 from trader.errors import ConfigurationError
 
 LONGEST_HEAD = len(" DISABLE_TRAIL | 0.00 | r")  # tokens, if each were one character: then a reply is whole
@@ -50,7 +51,7 @@ class Phi3Model:
         self._loaded = load(options)
         self._chat = Chat(self._loaded, options.name, options.prompt_limit)
         self._labels = label_tokens(self._chat)
-        self._prefix = PrefixCache(_sequence(options, self._loaded))
+        self._prefix = PrefixCache(sequence_for(options, self._loaded.model, self._loaded.device))
         self._prepared: tuple[int, ...] = ()
         self._batch: BatchReader | None = None
         self._table: TokenTable | None = None
@@ -64,6 +65,11 @@ class Phi3Model:
         name = options.name.rstrip("/").rpartition("/")[2]
         kind = loaded.device.partition(":")[0]
         return f"phi3:{name}@{loaded.version}:{options.quantization}:{loaded.dtype}:{kind}:{cache}"
+
+    @property
+    def layers(self) -> int:
+        """How many it has; the real one 32."""
+        return int(self._loaded.model.config.num_hidden_layers)
 
     @property
     def prefix(self) -> PrefixCache:
@@ -83,22 +89,31 @@ class Phi3Model:
         self._prepared = common_prefix(sequences) if len(set(sequences)) > 1 else ()
         for probe in probes:
             self.score(probe, ALL_ACTIONS)
+        if isinstance(self._prefix.sequence, FixedSequence) and sequences:
+            self._prefix.sequence.warm_up(2 * max(map(len, sequences)) - 2 * len(self._prepared))
+            self.score(probes[0], ALL_ACTIONS)
+        if probes and (self._options.mode == "generate" or self._options.wants_reason):
+            self.explain(probes[0], ALL_ACTIONS, Action.HOLD, lambda: False)
 
-    def tokens_of(self, prompt: Prompt) -> tuple[int, int]:
-        """How many tokens a prompt has, and how many of them are read from the cache."""
-        prefix, rest = self._split(prompt)
-        return len(prefix) + len(rest), len(prefix)
+    def split(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """A prompt's tokens as (those in the cache, at least one that a query reads); a matter of the prompt alone."""
+        tokens = self._chat.encode(prompt.messages)
+        prefix = self._prepared
+        if not prefix or tokens[: len(prefix)] != prefix:
+            prefix = common_prefix([self._chat.own_prefix(prompt), tokens])
+        prefix = prefix[: len(tokens) - 1]
+        return prefix, tokens[len(prefix) :]
 
     def score(self, prompt: Prompt, mask: int) -> Scores:
         """The probabilities of the labels in `mask`, in one pass."""
-        prefix, rest = self._split(prompt)
+        prefix, rest = self.split(prompt)
         with self._prefix.reading(prefix, rest) as logits:
             return scores_of(logits, self._labels, mask)
 
     def score_batch(self, prompts: Sequence[Prompt], masks: Sequence[int]) -> list[Scores]:
         """The scores of many prompts, in order; equal to those of `score` but for rounding, so mark them batched."""
         self._batch = self._batch or BatchReader(self._loaded.model)
-        splits = [self._split(prompt) for prompt in prompts]
+        splits = [self.split(prompt) for prompt in prompts]
         scores: dict[int, Scores] = {}
         for prefix in dict.fromkeys(prefix for prefix, _ in splits):
             places = [at for at, (own, _) in enumerate(splits) if own == prefix]
@@ -132,7 +147,7 @@ class Phi3Model:
     def _write(self, prompt: Prompt, mask: int, should_stop: Stop, *, temperature: float, thinks: bool) -> Written:
         options, thought = self._options, ""
         sampling = Sampling(temperature=temperature, top_p=options.top_p, seed=options.seed)
-        prefix, rest = self._split(prompt)
+        prefix, rest = self.split(prompt)
         constraint, limit = self._constraint(mask), max(options.max_new_tokens, LONGEST_HEAD)
         with self._prefix.reading(prefix, rest) as answering:
             logits, writer = answering, Writer(self._prefix.sequence, sampling, prompt.sha256, should_stop)
@@ -143,15 +158,6 @@ class Phi3Model:
             reply = writer.constrained(logits, constraint, limit)
         line = "".join(self._token_table.texts[token] or "" for token in reply).strip()
         return Written(thought, line)
-
-    def _split(self, prompt: Prompt) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """A prompt's tokens as (those in the cache, at least one that is read); a matter of the prompt alone."""
-        tokens = self._chat.encode(prompt.messages)
-        prefix = self._prepared
-        if not prefix or tokens[: len(prefix)] != prefix:
-            prefix = common_prefix([self._chat.own_prefix(prompt), tokens])
-        prefix = prefix[: len(tokens) - 1]
-        return prefix, tokens[len(prefix) :]
 
     @property
     def _token_table(self) -> TokenTable:
@@ -180,9 +186,10 @@ def _is_fixed(options: ModelOptions, device: str) -> bool:
     return options.graphs == "on" or (options.graphs == "auto" and is_cuda and options.quantization != "int8")
 
 
-def _sequence(options: ModelOptions, loaded: Loaded) -> TokenSequence:
-    if not _is_fixed(options, loaded.device):
-        return GrowingSequence(loaded.model)
+def sequence_for(options: ModelOptions, model: Any, device: str) -> TokenSequence:
+    """The kind of cache that `options` want for `model` on `device`."""
+    if not _is_fixed(options, device):
+        return GrowingSequence(model)
     written = max(options.max_new_tokens, LONGEST_HEAD) + options.cot_max_tokens + FIXED_STEP
     capacity = -(-(options.prompt_limit + written) // FIXED_STEP) * FIXED_STEP
-    return FixedSequence(loaded.model, capacity, captures=loaded.device.startswith("cuda"))
+    return FixedSequence(model, capacity, captures=device.startswith("cuda"))

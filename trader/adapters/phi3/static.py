@@ -50,6 +50,15 @@ class FixedSequence:
         """Forget all but the first `length` tokens."""
         self._length = min(self._length, length)
 
+    @torch.inference_mode()
+    def warm_up(self, longest: int) -> None:
+        """Run, and capture, each of LENGTHS up to `longest` behind what is held, so that no question waits for it."""
+        held = self._length
+        for length in LENGTHS:
+            if length <= min(longest, self._capacity - held):
+                self.extend([0] * length)
+                self.truncate(held)
+
     def _pass_of(self, count: int) -> Callable[[Sequence[int], int], Tensor]:
         """What reads `count` tokens: the pass of the next length, or an unpadded one where that would not fit."""
         room = self._capacity - self._length
