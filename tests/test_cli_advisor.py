@@ -127,10 +127,11 @@ def test_table_of_scores_is_in_order_of_likelihood():
 
 
 @pytest.mark.parametrize(
-    "overrides", [["advisor.backend=off"], ["advisor.backend=recorded", "advisor.recorded_from=x"]]
+    "overrides",
+    [["advisor.backend=off"], ["advisor.backend=recorded", "advisor.recorded_from=x"], ["advisor.backend=ensemble"]],
 )
 def test_ask_needs_somebody_who_answers(overrides):
-    """Neither `off` nor a log answers questions that nobody asked before."""
+    """Neither `off` nor a log answers what nobody asked before; an ensemble's members answer by name."""
     with pytest.raises(UsageError, match="answers no question by hand"):
         advisor_ask.run(FileOptions(overrides=overrides), AskOptions(), as_json=False)
 

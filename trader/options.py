@@ -57,7 +57,7 @@ class ShortOptions(Struct, frozen=True, kw_only=True):
     strategy: Annotated[
         str | None, typer.Option(help="ppo, sma_cross, flat, random_entries, buy_and_hold, or your own file.")
     ] = None
-    advisor: Annotated[str | None, typer.Option(help="rules, recorded or off.")] = None
+    advisor: Annotated[str | None, typer.Option(help="rules, phi3, openai, ensemble, recorded or off.")] = None
     bundle: Annotated[str | None, typer.Option(help="Model bundle: `embedded` or a folder.")] = None
     on_exhausted: Annotated[str | None, typer.Option(help="stop or renew, when the account is used up.")] = None
     log_dir: Annotated[Path | None, typer.Option(help="Folder of the decision logs.")] = None
@@ -153,7 +153,7 @@ class EvaluateOptions(Struct, frozen=True, kw_only=True):
         typer.Option(help="Bundle: `embedded` or a folder; or a strategy: sma_cross, ... or your file. Repeatable."),
     ]
     market: Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K.")] = None
-    advisor: Annotated[str | None, typer.Option(help="rules, recorded or off.")] = None
+    advisor: Annotated[str | None, typer.Option(help="rules, phi3, openai, ensemble, recorded or off.")] = None
     in_sample: Annotated[
         bool, typer.Option("--in-sample", help="Evaluate on dates of the training; every page will say so.")
     ] = False

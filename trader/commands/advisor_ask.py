@@ -63,8 +63,11 @@ def run(files: FileOptions, wanted: AskOptions, *, as_json: bool) -> int:
 
 def ask(settings: Settings, question: Question) -> Asked:
     """What the configured back end answers; ConfigurationError where it does not start."""
-    if settings.advisor.backend in {"off", "recorded"}:
-        msg = f"advisor.backend {settings.advisor.backend} answers no question by hand; --set advisor.backend=phi3"
+    if settings.advisor.backend in {"off", "recorded", "ensemble"}:
+        msg = (
+            f"advisor.backend {settings.advisor.backend} answers no question by hand; name who does, such as "
+            "--set advisor.backend=phi3"
+        )
         raise UsageError(msg)
     prompts = prompt_maker(settings)
     waits = _Reason()

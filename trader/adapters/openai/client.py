@@ -8,6 +8,7 @@ token is repeated without the token covered.
 import asyncio
 import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 
 import aiohttp
 import msgspec
@@ -67,7 +68,8 @@ class Client:
         self._is_closed = True
         task = self._task
         if task is not None:
-            task.get_loop().call_soon_threadsafe(task.cancel)
+            with suppress(RuntimeError):  # the request has just ended, and its loop been closed
+                task.get_loop().call_soon_threadsafe(task.cancel)
         closing = threading.Thread(target=self._shut, name="advisor-http-close", daemon=True)
         closing.start()
         closing.join(_CLOSE_PATIENCE_S)
