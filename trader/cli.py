@@ -13,6 +13,7 @@ from trader.options import (
     EvaluateOptions,
     ExportOptions,
     FileOptions,
+    FitOptions,
     LeakOptions,
     LearnBarOptions,
     LogOptions,
@@ -246,6 +247,17 @@ def prefill(
     from trader.commands import advisor_prefill as command
 
     raise typer.Exit(command.run(bars, files, short, wanted, as_json=as_json))
+
+
+@advisor_app.command()
+@takes(bars=BarOptions, files=FileOptions, short=ShortOptions, wanted=FitOptions)
+def fit(
+    bars: BarOptions, files: FileOptions, short: ShortOptions, wanted: FitOptions, *, as_json: AsJson = False
+) -> None:
+    """Fit calibration and fusion bounds to training dates, on a recording; about 75 backtests."""
+    from trader.commands import advisor_fit as command
+
+    command.run(bars, files, short, wanted, as_json=as_json)
 
 
 @bench_app.command()

@@ -55,14 +55,16 @@ class RecordedAnswers:
         recorded = self._answers.get(Key(prompt.sha256, question.mask))
         if recorded is None:
             return Answer(status=AdviceStatus.MISSING, prompt_sha256=prompt.sha256, error=_MISSING)
-        return self._answer(question, prompt, recorded)
+        return answer_of(self.head, question, prompt, recorded)
 
     def close(self) -> None:
         """Nothing to end."""
 
-    def _answer(self, question: Question, prompt: Prompt, recorded: Recorded) -> Answer:
-        messages = tuple((message.role, message.content) for message in prompt.messages)
-        trace = Trace(backend=f"recorded {self.head.backend}", messages=messages)
-        if isinstance(recorded, str):
-            return answer_from_text(question, prompt, recorded, trace)
-        return answer_from_scores(question, prompt, recorded, trace, is_batched=self.head.batched)
+
+def answer_of(head: Head, question: Question, prompt: Prompt, recorded: Recorded) -> Answer:
+    """What a recorded answer says to `question`: USED, or INVALID where it is none."""
+    messages = tuple((message.role, message.content) for message in prompt.messages)
+    trace = Trace(backend=f"recorded {head.backend}", messages=messages)
+    if isinstance(recorded, str):
+        return answer_from_text(question, prompt, recorded, trace)
+    return answer_from_scores(question, prompt, recorded, trace, is_batched=head.batched)
