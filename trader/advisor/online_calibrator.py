@@ -32,6 +32,7 @@ REFIT_OUTCOMES = 5
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 _CONVERGED = 1e-10
+_SCORES, _SLOPES, _BENDS = "nk,k->n", "nk,n->k", "nk,nl->kl"  # not BLAS, whose last bits depend on its threads
 
 Floats = NDArray[np.float64]
 
@@ -117,9 +118,9 @@ def _newton(columns: Floats, won: Floats, prior: Floats, precision: Floats, free
     at = np.where(free, prior, 0.0)
     loss = _loss(columns, won, prior, precision, at)
     for _ in range(_NEWTON_STEPS):
-        q = 0.5 + 0.5 * np.tanh(0.5 * (columns @ at))
-        slope = columns.T @ (q - won) + precision * (at - prior)
-        bend = columns.T @ (columns * (q * (1.0 - q))[:, None]) + np.diag(precision)
+        q = 0.5 + 0.5 * np.tanh(0.5 * np.einsum(_SCORES, columns, at))
+        slope = np.einsum(_SLOPES, columns, q - won) + precision * (at - prior)
+        bend = np.einsum(_BENDS, columns * (q * (1.0 - q))[:, None], columns) + np.diag(precision)
         step = np.zeros_like(at)
         step[free] = np.linalg.solve(bend[np.ix_(free, free)], slope[free])
         for _ in range(_HALVINGS):
@@ -136,7 +137,7 @@ def _newton(columns: Floats, won: Floats, prior: Floats, precision: Floats, free
 
 
 def _loss(columns: Floats, won: Floats, prior: Floats, precision: Floats, at: Floats) -> float:
-    score = columns @ at
+    score = np.einsum(_SCORES, columns, at)
     data = np.logaddexp(0.0, score) - won * score
     return float(data.sum() + 0.5 * (precision * (at - prior) ** 2).sum())
 
