@@ -39,7 +39,7 @@ PREFIX_TOKENS = 150
 QUANTIZATIONS: tuple[Literal["none", "int8", "int4"], ...] = ("none", "int8", "int4")
 ALL_ACTIONS = (1 << ACTION_COUNT) - 1
 WRITES_PER_QUERY = 10  # a reply takes as long as many queries: so many fewer are timed
-FEWEST = 5
+FEWEST = 3
 
 
 class Percentiles(Struct, frozen=True, kw_only=True):
@@ -233,7 +233,8 @@ def _never() -> bool:
 
 
 def _timed(subject: Subject, options: ModelOptions, queries: int) -> Measured:
-    for number in range(WARM_UPS):
+    warm_ups = min(WARM_UPS, queries)
+    for number in range(warm_ups):
         subject.score(number)
     score = _percentiles(subject.score, queries)
     subject.write(0)
@@ -247,7 +248,7 @@ def _timed(subject: Subject, options: ModelOptions, queries: int) -> Measured:
         cache=subject.cache,
         prompt_tokens=subject.prompt_tokens,
         read_tokens=subject.read_tokens,
-        warm_ups=WARM_UPS,
+        warm_ups=warm_ups,
         score=score,
         generate_20=generate,
     )

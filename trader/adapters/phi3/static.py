@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import StaticCache
 
 from trader.adapters.phi3.sequence import GrowingSequence
+from trader.errors import ConfigurationError
 
 LENGTHS = (1, 32, 64, 96, 128, 160, 192, 224, 256, 384, 512, 768, 1024, 1536)
 WARM_UPS = 3
@@ -116,18 +117,32 @@ class _Pass:
         return self._logits.clone()
 
     def capture(self, start: int, pool: Any) -> Any:
-        """Record the pass as a graph; returns the memory pool that graphs share. Writes behind `start` in the cache."""
+        """Record the pass as a graph; returns the memory pool that graphs share. Writes behind `start` in the cache.
+
+        Raises ConfigurationError where this GPU, model or library does not let it.
+        """
         self._start.fill_(start)
+        with torch.cuda.device(self._ids.device):
+            try:
+                self._warm_up()
+                self._graph = torch.cuda.CUDAGraph()
+                with torch.cuda.graph(self._graph, pool=pool):
+                    self._logits = self._forward(self._ids, self._start, self._last)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                msg = f"a pass of {self._ids.shape[1]} tokens cannot become a CUDA graph: {error}; set graphs to off"
+                raise ConfigurationError(msg) from error
+        return self._graph.pool()
+
+    def _warm_up(self) -> None:
+        """Run a few times on a stream of its own, as libraries allocate and choose their kernels on a first run."""
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(WARM_UPS):
                 self._forward(self._ids, self._start, self._last)
         torch.cuda.current_stream().wait_stream(side)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool):
-            self._logits = self._forward(self._ids, self._start, self._last)
-        return self._graph.pool()
 
 
 TokenSequence = GrowingSequence | FixedSequence
