@@ -133,7 +133,11 @@ class OutcomeTracker:
         if not case.mask & (case.mask - 1):
             return
         held = case.held
-        running = _entries(case) if held is None else [self._managed(case, held, a) for a in _managing(case.mask)]
+        running = (
+            _entries(case)
+            if held is None
+            else [_managed(case, held, action, self._terms, self._row) for action in _managing(case.mask)]
+        )
         net: list[int | None] = [None] * ACTION_COUNT
         if held is None:
             net[Action.HOLD] = 0
@@ -157,9 +161,9 @@ class OutcomeTracker:
         is_settled = False
         for followed in self._open:
             followed.bars += 1
-            self._match(followed, prices)
+            _match(followed, prices, self._terms)
             if followed.bars == self._terms.horizon_bars:
-                self._leave(followed, prices.close)
+                _leave(followed, prices.close, self._terms)
             is_settled |= not followed.running
         self._trail(prices.close, atr_ticks)
         return self._settle() if is_settled else _NOTHING
@@ -178,72 +182,6 @@ class OutcomeTracker:
         self._open = list(own.followed)
         self._last_close = own.last_close_ticks
 
-    def _managed(self, case: Case, held: Held, action: Action) -> Course:
-        """The position from the question's close on, with `action` taken there as the engine takes it."""
-        side = held.side
-        course = Course(action, side, held.entry_ticks, held.stop_ticks, held.target_ticks, held.trailing)
-        match action:
-            case Action.MOVE_TO_BE:
-                _tighten(course, held.entry_ticks + side * self._terms.break_even_ticks)
-            case Action.ENABLE_TRAIL:
-                course.trailing = True
-                _tighten(course, book.trail_level(self._row, side, case.close_ticks, case.atr_ticks))
-            case Action.DISABLE_TRAIL:
-                course.trailing = False
-            case Action.HOLD | Action.BUY | Action.SELL:
-                pass
-        return course
-
-    def _match(self, followed: Followed, prices: _Prices) -> None:
-        """One bar against all courses of a case: an entry at its open, then stop and target over its range."""
-        terms = self._terms
-        _, high, low, _ = prices
-        if followed.bars == 1 and followed.case.held is None:
-            self._enter(followed, prices.open_)
-        ended = False
-        for course in followed.running:
-            side, stop, target = course.side, course.stop_ticks, course.target_ticks
-            if (stop < low and high < target) if side > 0 else (target < low and high < stop):
-                continue  # out of reach: most bars, and a kernel's call costs more than all the rest
-            outcome, price, _ = matching.exit_in_bar(
-                side, prices.open_, high, low, stop, target, terms.slippage_ticks, terms.target_through_ticks
-            )
-            if outcome != matching.NO_EXIT:
-                self._book(followed, course, price)
-                ended = True
-        if ended:
-            followed.running = [course for course in followed.running if followed.net_cents[course.action] is None]
-
-    def _enter(self, followed: Followed, open_: int) -> None:
-        """Fill the entries and anchor their brackets at the fill; one beyond the bracket that rested closes at once."""
-        slippage = self._terms.slippage_ticks
-        case = followed.case
-        kept = []
-        for course in followed.running:
-            side = course.side
-            fill = matching.market_price(side, open_, slippage)
-            is_beyond = matching.is_beyond(side, fill, course.stop_ticks, course.target_ticks)
-            course.entry_ticks = fill
-            course.stop_ticks = fill - side * case.stop_distance_ticks
-            course.target_ticks = fill + side * case.target_distance_ticks
-            if is_beyond:
-                self._book(followed, course, matching.market_price(-side, open_, slippage))
-            else:
-                kept.append(course)
-        followed.running = kept
-
-    def _book(self, followed: Followed, course: Course, exit_ticks: int) -> None:
-        terms = self._terms
-        gain = course.side * (exit_ticks - course.entry_ticks) * terms.tick_value_cents
-        followed.net_cents[course.action] = gain - 2 * terms.commission_side_cents
-
-    def _leave(self, followed: Followed, price: int) -> None:
-        """Close what still runs at the market; an entry that was never filled comes to nothing."""
-        if followed.bars or followed.case.held is not None:
-            for course in followed.running:
-                self._book(followed, course, matching.market_price(-course.side, price, self._terms.slippage_ticks))
-        followed.running = []
-
     def _trail(self, close: int, atr_ticks: float) -> None:
         """After a closed bar, pull the stops that trail; they work from the next bar on."""
         levels: dict[int, int] = {}
@@ -257,7 +195,7 @@ class OutcomeTracker:
 
     def _cut(self, price: int) -> tuple[Outcome, ...]:
         for followed in self._open:
-            self._leave(followed, price)
+            _leave(followed, price, self._terms)
         return self._settle()
 
     def _settle(self) -> tuple[Outcome, ...]:
@@ -275,6 +213,75 @@ def _entries(case: Case) -> list[Course]:
             stop, target = close - side * case.stop_distance_ticks, close + side * case.target_distance_ticks
             courses.append(Course(int(action), side, close, stop, target, trailing=False))
     return courses
+
+
+def _managed(case: Case, held: Held, action: Action, terms: OutcomeTerms, row: book.Terms) -> Course:
+    """The position from the question's close on, with `action` taken there as the engine takes it."""
+    side = held.side
+    course = Course(action, side, held.entry_ticks, held.stop_ticks, held.target_ticks, held.trailing)
+    match action:
+        case Action.MOVE_TO_BE:
+            _tighten(course, held.entry_ticks + side * terms.break_even_ticks)
+        case Action.ENABLE_TRAIL:
+            course.trailing = True
+            _tighten(course, book.trail_level(row, side, case.close_ticks, case.atr_ticks))
+        case Action.DISABLE_TRAIL:
+            course.trailing = False
+        case Action.HOLD | Action.BUY | Action.SELL:
+            pass
+    return course
+
+
+def _match(followed: Followed, prices: _Prices, terms: OutcomeTerms) -> None:
+    """One bar against all courses of a case: an entry at its open, then stop and target over its range."""
+    _, high, low, _ = prices
+    if followed.bars == 1 and followed.case.held is None:
+        _enter(followed, prices.open_, terms)
+    ended = False
+    for course in followed.running:
+        side, stop, target = course.side, course.stop_ticks, course.target_ticks
+        if (stop < low and high < target) if side > 0 else (target < low and high < stop):
+            continue  # out of reach: most bars, and a kernel's call costs more than all the rest
+        outcome, price, _ = matching.exit_in_bar(
+            side, prices.open_, high, low, stop, target, terms.slippage_ticks, terms.target_through_ticks
+        )
+        if outcome != matching.NO_EXIT:
+            _book(followed, course, price, terms)
+            ended = True
+    if ended:
+        followed.running = [course for course in followed.running if followed.net_cents[course.action] is None]
+
+
+def _enter(followed: Followed, open_: int, terms: OutcomeTerms) -> None:
+    """Fill the entries and anchor their brackets at the fill; one beyond the bracket that rested closes at once."""
+    slippage = terms.slippage_ticks
+    case = followed.case
+    kept = []
+    for course in followed.running:
+        side = course.side
+        fill = matching.market_price(side, open_, slippage)
+        is_beyond = matching.is_beyond(side, fill, course.stop_ticks, course.target_ticks)
+        course.entry_ticks = fill
+        course.stop_ticks = fill - side * case.stop_distance_ticks
+        course.target_ticks = fill + side * case.target_distance_ticks
+        if is_beyond:
+            _book(followed, course, matching.market_price(-side, open_, slippage), terms)
+        else:
+            kept.append(course)
+    followed.running = kept
+
+
+def _book(followed: Followed, course: Course, exit_ticks: int, terms: OutcomeTerms) -> None:
+    gain = course.side * (exit_ticks - course.entry_ticks) * terms.tick_value_cents
+    followed.net_cents[course.action] = gain - 2 * terms.commission_side_cents
+
+
+def _leave(followed: Followed, price: int, terms: OutcomeTerms) -> None:
+    """Close what still runs at the market; an entry that was never filled comes to nothing."""
+    if followed.bars or followed.case.held is not None:
+        for course in followed.running:
+            _book(followed, course, matching.market_price(-course.side, price, terms.slippage_ticks), terms)
+    followed.running = []
 
 
 def _managing(mask: int) -> tuple[Action, ...]:
