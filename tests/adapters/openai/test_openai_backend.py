@@ -8,6 +8,7 @@ from builders import a_question
 from openai_fakes import Dialect, a_backend
 from running_server import Running
 
+from trader.adapters.openai.guides import Guide, line_of
 from trader.advisor.grammar import ReplyGrammar
 from trader.advisor.question import Answer
 from trader.domain.actions import Action
@@ -91,6 +92,28 @@ def test_guide_that_the_server_knows_is_found(guide):
         0.7,
         "trend is up",
     )
+
+
+@pytest.mark.parametrize(
+    ("says", "status"),
+    [
+        ("BUY | 1.7 | sure", AdviceStatus.INVALID),
+        ("BUY | -0.1 | sure", AdviceStatus.INVALID),
+        ("BUY | 0.5 |  ", AdviceStatus.INVALID),
+        ("BUY | 0.5 | up", AdviceStatus.USED),
+    ],
+)
+def test_reply_in_json_is_held_to_the_same_rules_as_a_line(says, status):
+    """A server may take a schema's bounds lightly."""
+    _, answer = ask(Dialect(knows=("json_schema",), says=says))
+    assert answer.status is status
+
+
+def test_bar_in_a_json_reason_does_not_make_a_field_of_it():
+    """The reason changes nothing of the advice."""
+    reply = '{"action": "SELL", "confidence": 1, "reason": "down | and\\n out"}'
+    assert line_of(Guide.JSON_SCHEMA, reply) == "SELL | 1.000000 | down / and out"
+    assert line_of(Guide.JSON_SCHEMA, "no json") == "no json"
 
 
 def test_server_without_probabilities_and_guides_is_taken_at_its_word():
@@ -229,6 +252,7 @@ def test_server_that_was_away_at_the_start_is_found_by_a_later_question(tmp_path
     backend.close()
 
     assert (away.status, back.status) == (AdviceStatus.ERROR, AdviceStatus.USED)
+    assert back.scores is not None
     assert away.error is not None
     assert "cannot connect" in away.error
 

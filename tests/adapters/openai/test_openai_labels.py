@@ -47,6 +47,11 @@ def test_words_that_go_on_beyond_a_label_or_are_other_words_do_not_count():
     assert scores.legal_mass == pytest.approx(0.5)
 
 
+def test_empty_token_is_no_label_even_where_one_is_valid():
+    """The end of a text, such as a special token, is shown as nothing."""
+    assert read_all(0b000001, {"": 0.5, "HOLD": 0.2}).legal_mass == pytest.approx(0.2)
+
+
 def test_labels_that_are_not_valid_do_not_count():
     """In a position BUY is a word like any other."""
     scores = read(IN_POSITION, BUY=0.5, HOLD=0.2, MOVE=0.1, EN=0.1, DIS=0.1)
