@@ -87,7 +87,7 @@ def _part_of(path: Path) -> Path:
 def _write(path: Path, part: Path, content: bytes) -> None:
     try:
         if path.is_dir():
-            raise IsADirectoryError(0, "it is a folder")  # noqa: TRY301 -- told like any other
+            raise IsADirectoryError(0, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             file.write(content)

@@ -18,7 +18,7 @@ from trader.advisor.calibration import CalibrationState
 from trader.advisor.prompt import PromptMaker
 from trader.advisor.question import Answer, Question
 from trader.analysis.figures import facts_of
-from trader.analysis.fit import Found, Worth, search
+from trader.analysis.fit import GRID, Found, Worth, search
 from trader.app import Run
 from trader.domain.decisions import AdviceStatus, Decision
 from trader.domain.units import MINUTE_NS
@@ -151,11 +151,11 @@ class Fitting:
         self._watch = _Watch(recording.answers)
         self._calibration: CalibrationState | None = None
 
-    def fit(self) -> FitResult:
-        """Run, learn, search. InputError where the recording answers nothing that is asked."""
+    def fit(self, grid: tuple[Thresholds, ...] = GRID) -> FitResult:
+        """Run, learn, search the grid. InputError where the recording answers nothing that is asked."""
         fusion = self._settings.fusion
         in_force = Thresholds(override_high=fusion.override_high, uncertain_below=fusion.uncertain_below)
-        found = search(in_force, self._evaluate)
+        found = search(in_force, self._evaluate, grid)
         if self._calibration is None:
             msg = "a fit has run nothing"
             raise InvariantError(msg)
