@@ -4,25 +4,23 @@ Prices are ticks above or below BASE. Left alone, a bar opens and closes where t
 up and down: a true range of 20 ticks, so that ATR is 20, an entry's stop lies 30 ticks away and its target 90.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 import msgspec
 import numpy as np
 from hypothesis import Phase, settings
+from line_fakes import MemoryJournal
 from msgspec.structs import replace
 
-from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.paper_broker import NO_FAULTS, Faults
-from trader.advisor.counts import AdviceCounts
-from trader.advisor.question import Answer, Question
 from trader.analysis.figures import Report, facts_of
 from trader.app import BarsFacts, assemble
 from trader.chain import extra
 from trader.domain.account import AccountView
 from trader.domain.actions import Action, actions_in
 from trader.domain.bars import Bar
-from trader.domain.decisions import Advice, AdviceStatus, Proposal
+from trader.domain.decisions import Proposal
 from trader.domain.instruments import instrument
 from trader.domain.sessions import MINUTE_NS, Calendar, Session, et_ns
 from trader.engine import Engine
@@ -76,83 +74,6 @@ class Scripted:
             valid = actions_in(outlook.mask)
             return Proposal(valid[self.pick % len(valid)], 1.0)
         return HOLD if self.yields and not outlook.mask >> proposal.action & 1 else proposal
-
-
-class FakeAdvisor:
-    """Answers every question with `action`, after `meddle` has had its way with the rest of the program."""
-
-    def __init__(self) -> None:
-        self.action = Action.HOLD
-        self.meddle: Callable[[], None] = lambda: None
-        self.forgotten = 0
-
-    async def start(self) -> None:
-        """Nothing to make ready."""
-
-    async def answer(self, question: Question) -> Answer:
-        """USED advice; what `meddle` does happens inside the engine's only await."""
-        self.meddle()
-        return Answer(
-            status=AdviceStatus.USED,
-            advice=Advice(action=self.action, confidence=1.0, reason="told to"),
-            visible_from_bar=question.seq,
-        )
-
-    def late_answer(self, seq: int, ts_close_ns: int, mask: int, account: AccountView) -> Answer | None:
-        """Never late."""
-        return None
-
-    def forget(self) -> None:
-        """Count the rolls."""
-        self.forgotten += 1
-
-    def counts(self) -> AdviceCounts:
-        """Nothing is counted."""
-        return OffAdvisor().counts()
-
-    async def close(self) -> bool:
-        """Nothing to end."""
-        return True
-
-
-class MemoryJournal:
-    """Keeps the lines by file, and can be made to ail."""
-
-    backlog = 0
-
-    def __init__(self) -> None:
-        self.is_healthy = True
-        self.files: dict[str, list[bytes]] = {}
-        self.asides: list[bytes] = []
-        self.head = ""
-        self.is_discarded = False
-        self._lines: list[bytes] = []
-
-    @property
-    def lines(self) -> list[bytes]:
-        """All lines in order."""
-        return [line for lines in self.files.values() for line in lines]
-
-    def begin_file(self, session_date: str) -> None:
-        """Another file."""
-        self._lines = self.files.setdefault(session_date, [])
-
-    def write(self, line: bytes) -> None:
-        """Another line."""
-        self._lines.append(line)
-
-    def aside(self, line: bytes) -> None:
-        """Another line of the advisor log."""
-        self.asides.append(line)
-
-    def close(self, head: str, lines: int) -> None:
-        """Keep the head."""
-        self.head = head
-
-    def discard(self) -> None:
-        """Drop everything."""
-        self.files.clear()
-        self.is_discarded = True
 
 
 class Drive:

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from line_builders import WARM_UP_BARS, Drive, FakeAdvisor
+from line_builders import WARM_UP_BARS, Drive
+from line_fakes import FakeAdvisor
 
 from trader.domain.actions import Action
 from trader.domain.bars import Bar

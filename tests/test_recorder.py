@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from line_builders import UNEXPLAINED, Drive, FakeAdvisor, record_of
+from line_builders import UNEXPLAINED, Drive, record_of
+from line_fakes import FakeAdvisor
 from msgspec.structs import asdict, replace
 from replays import synthetic_bars, two_weeks, write_log
 

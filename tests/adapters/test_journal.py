@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from line_builders import Drive, MemoryJournal
+from line_builders import Drive
+from line_fakes import MemoryJournal
 
 from trader.adapters.journal import HEAD_FILE, LiveJournal, ReplayJournal
 from trader.domain.actions import Action

@@ -3,7 +3,8 @@
 from typing import TypedDict
 
 import pytest
-from line_builders import Drive, FakeAdvisor, kinds
+from line_builders import Drive, kinds
+from line_fakes import FakeAdvisor
 
 from trader.domain.actions import Action
 from trader.domain.instruments import INSTRUMENTS

@@ -1,6 +1,7 @@
 """An order's last steps: recorded first, checked once more, and then out."""
 
-from line_builders import Drive, FakeAdvisor, MemoryJournal, record_of
+from line_builders import Drive, record_of
+from line_fakes import FakeAdvisor, MemoryJournal
 
 from trader.domain.actions import Action
 from trader.domain.bars import Bar

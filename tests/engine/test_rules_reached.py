@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import pytest
-from line_builders import Drive, FakeAdvisor, kinds
+from line_builders import Drive, kinds
+from line_fakes import FakeAdvisor
 
 from trader.domain.actions import Action, Side
 from trader.domain.decisions import Rule

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import pytest
-from line_builders import WARM_UP_BARS, Drive, FakeAdvisor, settings_with
+from line_builders import WARM_UP_BARS, Drive, settings_with
+from line_fakes import FakeAdvisor
 from replays import FACTS, busy_settings, two_weeks
 
 from trader.adapters.live_stamp import LiveStamp

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from line_builders import Drive, FakeAdvisor, kinds
+from line_builders import Drive, kinds
+from line_fakes import FakeAdvisor
 from numpy.typing import NDArray
 
 from trader.domain.actions import Action

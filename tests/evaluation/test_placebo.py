@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 from evaluation_builders import beside, done, settings
-from line_builders import FakeAdvisor, drive
+from line_builders import drive
+from line_fakes import FakeAdvisor
 
 from trader.advisor.question import Answer, Question
 from trader.advisors import AdvisorChoice, advising

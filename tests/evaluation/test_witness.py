@@ -2,7 +2,8 @@
 
 import pytest
 from evaluation_builders import columns, done
-from line_builders import Drive, FakeAdvisor, drive
+from line_builders import Drive, drive
+from line_fakes import FakeAdvisor
 from msgspec.structs import replace
 
 from trader.domain.actions import Action, Side
