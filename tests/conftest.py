@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from tiny_phi3 import make_tiny_phi3
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -23,3 +24,9 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the real market data in ../shared/data, which is not part of the repository")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_phi3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny Phi-3, built once a run."""
+    return make_tiny_phi3(tmp_path_factory.mktemp("tiny-phi3"))

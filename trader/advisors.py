@@ -19,7 +19,6 @@ from trader.adapters.context import (
 from trader.adapters.ensemble_advisor import EnsembleAdvisor
 from trader.adapters.learned_file import LearnedFile
 from trader.adapters.off_advisor import OffAdvisor
-from trader.adapters.openai.backend import OpenAiBackend
 from trader.adapters.phi3.thread_backend import ThreadBackend
 from trader.adapters.phi3.worker_backend import Prompts, WorkerBackend
 from trader.adapters.recorded_advisor import RecordedAdvisor
@@ -181,6 +180,8 @@ def model_backend(
         case "rules":
             return RulesAdvisor()
         case "openai":
+            from trader.adapters.openai.backend import OpenAiBackend  # noqa: PLC0415 -- aiohttp, for those who ask a server
+
             return OpenAiBackend(assembly.openai_options(settings), prompts.render, prompts.identity)
         case "phi3" if settings.advisor.worker.isolation == "thread":
             return ThreadBackend(assembly.model_options(settings), made)

@@ -1,6 +1,6 @@
 """From settings to the values that the core is given: frozen records, cents, ticks. No file is read here."""
 
-from trader.adapters.openai.asking import OpenAiOptions
+from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.phi3.keeper import WorkerRules
 from trader.adapters.phi3.options import ModelOptions
 from trader.advisor.asker import AskRules

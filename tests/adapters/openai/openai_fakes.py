@@ -10,7 +10,7 @@ from aiohttp import web
 from msgspec.structs import replace
 from running_server import Running
 
-from trader.adapters.openai.asking import OpenAiOptions
+from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.openai.backend import OpenAiBackend
 from trader.advisor.prompt import Message, Prompt, prompt_of
 from trader.advisor.question import Question

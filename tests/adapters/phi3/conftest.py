@@ -1,20 +1,13 @@
-"""The tiny model, built and loaded once a run."""
+"""The tiny model, loaded once a run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from phi3_builders import options
-from tiny_phi3 import make_tiny_phi3
 
 if TYPE_CHECKING:
     from trader.adapters.phi3.model import Phi3Model
-
-
-@pytest.fixture(scope="session")
-def tiny_phi3(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a Phi-3 of random weights, to be loaded as the real one is."""
-    return make_tiny_phi3(tmp_path_factory.mktemp("tiny-phi3"))
 
 
 @pytest.fixture(scope="session")

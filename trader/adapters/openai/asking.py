@@ -1,7 +1,7 @@
 """One question to a server: the fields of the request by the way of asking, and the reply."""
 
 from enum import StrEnum
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -9,6 +9,7 @@ from msgspec import Struct
 from trader.adapters.openai.client import Client
 from trader.adapters.openai.guides import Fields, Guide, held_to_line
 from trader.adapters.openai.labels import read_scores
+from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.openai.wire import Choice, Completion
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Scores
@@ -30,36 +31,6 @@ class Scoring(StrEnum):
     LOGPROBS = "logprobs"
     GUIDED_CHOICE = "guided_choice"
     NONE = "none"
-
-
-class OpenAiOptions(Struct, frozen=True, kw_only=True):
-    """Which server, which model, how it is asked.
-
-    `socket` is a unix socket's path, used in place of the url's host and port. `model` None takes the first that the
-    server lists. `credential` is a file with the bearer token. `mode` score reads probabilities where the server has
-    them; generate has the reply written, in `max_new_tokens`, after `cot_max_tokens` of free thought with
-    `chain_of_thought`. `temperature`, `top_p` and `seed` count with `sample` only.
-    """
-
-    url: str
-    socket: str | None
-    model: str | None
-    credential: str | None
-    scoring: Literal["auto", "logprobs", "guided_choice", "none"]
-    timeout_s: float
-    mode: Literal["score", "generate"]
-    max_new_tokens: int
-    sample: bool
-    temperature: float
-    top_p: float
-    seed: int
-    chain_of_thought: bool = False
-    cot_max_tokens: int = 200
-
-    @property
-    def thinks(self) -> bool:
-        """Whether the reply's last line is the one that counts."""
-        return self.chain_of_thought and self.mode == "generate"
 
 
 class Way(Struct, frozen=True):

@@ -7,11 +7,12 @@ be got is an ERROR with a short text; nothing that a server does raises.
 import time
 from collections.abc import Callable
 
-from trader.adapters.openai.asking import OpenAiOptions, Scoring, Way, complete, fields_for, scores_of
+from trader.adapters.openai.asking import Scoring, Way, complete, fields_for, scores_of
 from trader.adapters.openai.client import Client
 from trader.adapters.openai.credential import read_credential
 from trader.adapters.openai.finding import find_way
 from trader.adapters.openai.guides import line_of
+from trader.adapters.openai.options import OpenAiOptions
 from trader.advisor.parse import legible
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Answer, Question, Trace

@@ -4,17 +4,10 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from trader.adapters.openai.asking import (
-    OpenAiOptions,
-    Scoring,
-    Way,
-    complete,
-    decoded,
-    fields_for,
-    scores_of,
-)
+from trader.adapters.openai.asking import Scoring, Way, complete, decoded, fields_for, scores_of
 from trader.adapters.openai.client import AwayError, Client
 from trader.adapters.openai.guides import TRIED, Guide, passed, trial
+from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.openai.wire import ModelCard, ModelList
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Message, Prompt, prompt_of
