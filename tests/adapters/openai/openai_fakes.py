@@ -10,8 +10,8 @@ from aiohttp import web
 from msgspec.structs import replace
 from running_server import Running
 
-from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.openai.backend import OpenAiBackend
+from trader.adapters.openai.options import OpenAiOptions
 from trader.advisor.prompt import Message, Prompt, prompt_of
 from trader.advisor.question import Question
 

@@ -1,6 +1,7 @@
 """Servers that fail in every way: each question ends in an error of few words, none raises, none tells the token."""
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -56,8 +57,10 @@ def ask_after_turn(then: Handler, credential: str | None = None, **changes: obje
 
 
 def always(response: web.Response) -> Handler:
+    """The same answer to every request; a response object itself serves one."""
+
     async def answer(request: web.Request) -> web.StreamResponse:
-        return response
+        return web.Response(status=response.status, body=response.body, headers=response.headers)
 
     return answer
 
@@ -217,6 +220,30 @@ def _mangled(body: bytes, rng: random.Random) -> bytes:
             case _:
                 del changed[at : at + rng.randint(1, 8)]
     return bytes(changed)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors by /proc")
+def test_failures_leave_no_descriptor_and_no_thread():
+    """Two hundred failures of five kinds."""
+    kinds = itertools.cycle(
+        [hang_up, flood, echo(400), always(web.Response(text="?")), always(web.Response(status=302))]
+    )
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return await next(kinds)(request)
+
+    turning = Turning(answer)
+    with Running(application(turning.answer)) as server:
+        backend = a_backend(server, scoring="none")
+        backend.start()
+        turning.has_turned = True
+        counts = []
+        for _ in range(5):
+            assert {backend.ask(a_question()).status for _ in range(40)} == {AdviceStatus.ERROR}
+            counts.append((len(os.listdir("/proc/self/fd")), threading.active_count()))
+        backend.close()
+    assert max(count[0] for count in counts) - counts[0][0] <= 5  # of the server, which closes in its own time
+    assert {count[1] for count in counts} == {counts[0][1]}
 
 
 def test_token_is_sent_as_bearer_and_shown_nowhere(credential):
