@@ -109,7 +109,7 @@ class Client:
             raise asyncio.CancelledError
         async with (
             aiohttp.ClientSession(
-                connector=self._connector(),
+                connector=_connector(self._socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 auto_decompress=False,
@@ -127,12 +127,6 @@ class Client:
                 msg = f"{self.place} compresses its answer unasked"
                 raise InputError(msg)
             return content
-
-    def _connector(self) -> aiohttp.BaseConnector:
-        # One connection a question: a kept one may have been dropped by the server since the last bar, unnoticed.
-        if self._socket is not None:
-            return aiohttp.UnixConnector(path=self._socket, force_close=True)
-        return aiohttp.TCPConnector(force_close=True)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
@@ -155,6 +149,13 @@ class Client:
 
 
 _CLOSED = "the back end has been closed"
+
+
+def _connector(unix_socket: str | None) -> aiohttp.BaseConnector:
+    # One connection a question: a kept one may have been dropped by the server since the last bar, unnoticed.
+    if unix_socket is not None:
+        return aiohttp.UnixConnector(path=unix_socket, force_close=True)
+    return aiohttp.TCPConnector(force_close=True)
 
 
 async def _bounded(response: aiohttp.ClientResponse, place: str) -> bytes:
