@@ -17,6 +17,7 @@ from trader.adapters.context import (
     open_correlated,
 )
 from trader.adapters.ensemble_advisor import EnsembleAdvisor
+from trader.adapters.fitted import Fitted, load_fitted
 from trader.adapters.learned_file import LearnedFile
 from trader.adapters.off_advisor import OffAdvisor
 from trader.adapters.phi3.thread_backend import ThreadBackend
@@ -43,6 +44,8 @@ from trader.records import AdvisorRecord, StartRecord
 from trader.settings import Settings
 
 ID_DIGITS = 16
+BATCHED = " batched"
+"""What the identity of a recording ends with whose answers were computed many at a time."""
 
 
 class Advising(Struct, frozen=True, kw_only=True):
@@ -82,9 +85,7 @@ def advising(settings: Settings, market: Instrument, choice: AdvisorChoice) -> A
             asker = Asker(RulesAdvisor(), rules, cache)
             return given(settings, market, asker, "rules", choice.state_dir)
         case "recorded" if not is_recording(_recorded_from(settings)):
-            log, identity = open_log(_recorded_from(settings)), f"recorded:{_recorded_from(settings).name}"
-            made = given(settings, market, _from_log(log), identity, choice.state_dir)
-            return replace(made, record=_model_of(log))
+            return _from_log(settings, market)
         case "recorded" | "phi3" | "openai" | "ensemble":
             return _by_model(settings, market, choice)
 
@@ -93,20 +94,49 @@ def given(
     settings: Settings, market: Instrument, advisor: Advisor, identity: str, state_dir: Path | None = None
 ) -> Advising:
     """An advisor that is there already, and whose confidence is taken as it is."""
-    learner = _learner(settings, market)
+    learner = _learner(settings, market, _Taught(fitted=_fitted(settings, market, None)))
     kept = _kept(state_dir, identity, learner)
     learned = _restored(kept, learner)
-    digest = "" if learned is None else f":{_digest(learned)}"
-    return Advising(advisor=advisor, learner=learner, record=None, identity=f"{identity}{digest}", kept=kept)
+    if learned is None:
+        return Advising(advisor=advisor, learner=learner, record=None, identity=identity, kept=kept)
+    record = AdvisorRecord(
+        backend=settings.advisor.backend,
+        identity=identity,
+        is_batched=False,
+        knowledge_until=None,
+        anonymised=False,
+        fitted=None,
+        fitted_until=None,
+        learned=msgspec.to_builtins(learned),
+    )
+    identity = f"{identity}:{_digest(record)}"
+    return Advising(advisor=advisor, learner=learner, record=record, identity=identity, kept=kept)
+
+
+def _from_log(settings: Settings, market: Instrument) -> Advising:
+    """What a log's advisor said, with what its run had learned before: its weights go the same way again."""
+    log = open_log(_recorded_from(settings))
+    record = _model_of(log)
+    advisor = RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
+    fitted = _fitted(settings, market, None if record is None else record.identity)
+    learner = _learner(settings, market, _Taught(fitted=fitted))
+    if learner is not None and record is not None and record.learned is not None:
+        learner.restore(msgspec.convert(record.learned, Learned))
+    identity = f"recorded:{_recorded_from(settings).name}"
+    return Advising(advisor=advisor, learner=learner, record=record, identity=identity)
 
 
 def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> Advising:
     prompts = prompt_maker(settings)
     backend = _backend(settings, prompts, choice)
     calibration = Calibration(assembly.calibration_rules(settings), settings.execution.target_multiple)
+    fitted = _fitted(settings, market, backend.identity)
+    if fitted is not None:
+        calibration.restore(replace(fitted.calibration, pending=()))
     ensemble = backend if isinstance(backend, EnsembleAdvisor) else None
-    learner = _learner(settings, market, calibration, ensemble)
-    kept = _kept(choice.state_dir, backend.identity, learner)
+    learner = _learner(settings, market, _Taught(calibration=calibration, ensemble=ensemble, fitted=fitted))
+    start = "" if fitted is None else fitted.sha256
+    kept = _kept(choice.state_dir, backend.identity + start, learner)
     learned = _restored(kept, learner)
     exchanges = choice.exchanges
     asker = Asker(
@@ -116,9 +146,27 @@ def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> 
         calibration=calibration,
         on_exchange=None if exchanges is None else exchanges.exchange,
     )
-    record = _record(settings, backend, learned)
+    record = _record(settings, backend, fitted, learned)
     identity = f"{settings.advisor.backend}:{_digest(record)}"
     return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
+
+
+def _fitted(settings: Settings, market: Instrument, identity: str | None) -> Fitted | None:
+    """What `trader advisor fit` has found; ConfigurationError where it is of another market or model."""
+    path = settings.advisor.calibration.fitted
+    if path is None:
+        return None
+    fitted = load_fitted(Path(path))
+    if fitted.market != market.symbol:
+        msg = f"advisor.calibration.fitted: {path} was fitted on {fitted.market}, this is {market.symbol}; fit it anew"
+        raise ConfigurationError(msg)
+    if identity is None or identity.removesuffix(BATCHED) != fitted.head.identity:
+        msg = (
+            f"advisor.calibration.fitted: {path} was fitted to {fitted.head.identity}, the advisor here is "
+            f"{identity or settings.advisor.backend}; fit it anew, or set it to null"
+        )
+        raise ConfigurationError(msg)
+    return fitted
 
 
 def _kept(folder: Path | None, identity: str, learner: Learner | None) -> LearnedFile | None:
@@ -205,10 +253,6 @@ def _recorded_from(settings: Settings) -> Path:
     return Path(settings.advisor.recorded_from or "")
 
 
-def _from_log(log: LogReader) -> RecordedAdvisor:
-    return RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
-
-
 def _model_of(log: LogReader) -> AdvisorRecord | None:
     """The model that was recorded, if one was: what it may know it still may know."""
     first = next(iter(log.entries()), None)
@@ -226,22 +270,32 @@ def _from_recording(settings: Settings, prompts: PromptMaker, choice: AdvisorCho
     return RecordedAnswers(read_recording(_recorded_from(settings)), prompts.render, prompts.identity)
 
 
-def _learner(
-    settings: Settings,
-    market: Instrument,
-    calibration: Calibration | None = None,
-    ensemble: EnsembleAdvisor | None = None,
-) -> Learner | None:
+class _Taught(Struct, frozen=True, kw_only=True):
+    """What else learns from outcomes, or has learned beforehand."""
+
+    calibration: Calibration | None = None
+    ensemble: EnsembleAdvisor | None = None
+    fitted: Fitted | None = None
+
+
+def _learner(settings: Settings, market: Instrument, taught: _Taught) -> Learner | None:
     """What follows outcomes, where anything does."""
     adaptive = assembly.adaptive(settings)
-    if adaptive is None and calibration is None:
+    if adaptive is None and taught.calibration is None and taught.fitted is None:
         return None
-    tracker = OutcomeTracker(assembly.outcome_terms(settings, market))
-    rules = assembly.fusion_rules(settings)
-    return Learner(tracker, rules, calibration=calibration, adaptive=adaptive, ensemble=ensemble)
+    return Learner(
+        OutcomeTracker(assembly.outcome_terms(settings, market)),
+        assembly.fusion_rules(settings),
+        calibration=taught.calibration,
+        adaptive=adaptive,
+        thresholds=None if taught.fitted is None else taught.fitted.thresholds,
+        ensemble=taught.ensemble,
+    )
 
 
-def _record(settings: Settings, backend: AdvisorBackend, learned: Learned | None) -> AdvisorRecord:
+def _record(
+    settings: Settings, backend: AdvisorBackend, fitted: Fitted | None, learned: Learned | None
+) -> AdvisorRecord:
     until = settings.llm_model.knowledge_until
     name: str = settings.advisor.backend
     knows = None if until is None else until.isoformat()
@@ -255,7 +309,7 @@ def _record(settings: Settings, backend: AdvisorBackend, learned: Learned | None
         is_batched=is_batched,
         knowledge_until=knows,
         anonymised=hides,
-        fitted=None,
-        fitted_until=None,
+        fitted=None if fitted is None else fitted.sha256,
+        fitted_until=None if fitted is None else fitted.last_session,
         learned=None if learned is None else msgspec.to_builtins(learned),
     )
