@@ -14,6 +14,7 @@ something was left behind. Linux only.
 
 import argparse
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -126,9 +127,10 @@ class Watch(SilentLogbook):
 
 def held() -> Held:
     """Counted by the kernel."""
-    processes = sum(
-        len((task / "children").read_text(encoding="ascii").split()) for task in Path("/proc/self/task").iterdir()
-    )
+    processes = 0
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            processes += len((task / "children").read_text(encoding="ascii").split())
     return Held(threading.active_count(), processes, len(os.listdir("/proc/self/fd")))
 
 

@@ -27,6 +27,7 @@ from worker_builders import (
 from trader.adapters.phi3.keeper import LONGEST_PAUSE_S, RestartPause, WorkerRules
 from trader.adapters.phi3.options import ModelOptions
 from trader.adapters.phi3.worker_backend import WorkerBackend
+from trader.advisor.prompt import Message, Prompt
 from trader.domain.actions import Action
 from trader.domain.decisions import AdviceStatus
 from trader.errors import ConfigurationError
@@ -245,6 +246,27 @@ def test_pause_doubles_up_to_five_minutes_and_an_answer_resets_it() -> None:
     assert [pause.after_failure() for _ in range(8)] == [5, 10, 20, 40, 80, 160, LONGEST_PAUSE_S, LONGEST_PAUSE_S]
     pause.after_success()
     assert pause.after_failure() == 5
+
+
+def test_model_is_warmed_up_with_the_probes_before_it_is_ready() -> None:
+    """A probe that it cannot take is found at the start."""
+    probe = Prompt(messages=(Message("user", "raise"),), sha256="0" * 64)
+    with pytest.raises(ConfigurationError, match="ValueError: a bad day"):
+        a_backend(probes=(probe,)).start()
+
+
+def test_pause_of_a_worker_grows_with_its_failures_until_it_answers() -> None:
+    """To be ready is no success: a worker may die of every question."""
+    backend = a_backend(restart_pause_s=0.001)
+    backend.start()
+    for _ in range(3):
+        tell(backend, "exit")
+        wait_until(lambda: backend.is_ready)
+    pause = backend._keeper._pause
+    assert pause.after_failure() == 0.008
+    assert tell(backend, "answer").status is AdviceStatus.USED
+    wait_until(lambda: pause.after_failure() == 0.001)  # the reply is handed over just before
+    backend.close()
 
 
 def test_question_in_the_pause_says_how_long_it_lasts() -> None:

@@ -1,5 +1,6 @@
 """Back ends whose worker does what the question's `market_name` says, and what they must not leave behind."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from builders import a_question
+from msgspec.structs import replace
 
 from trader.adapters.phi3.keeper import THREAD_NAME, WorkerRules
 from trader.adapters.phi3.options import ModelOptions
@@ -35,11 +37,13 @@ def a_backend(
     mode: str = "generate",
     wants_reason: bool = False,
     on_reason: Callable[[str, str], None] = ignore_reason,
+    probes: tuple[Prompt, ...] = (),
     **rules: Any,
 ) -> WorkerBackend:
     """With the stand-in for a worker; not started."""
     options = ModelOptions(name=name, mode=mode, wants_reason=wants_reason)  # type: ignore[arg-type]
-    return WorkerBackend(options, PROMPTS, WorkerRules(**RULES | rules), command=FAULTY, on_reason=on_reason)
+    prompts = replace(PROMPTS, probes=probes)
+    return WorkerBackend(options, prompts, WorkerRules(**RULES | rules), command=FAULTY, on_reason=on_reason)
 
 
 def tell(backend: WorkerBackend, what: str, seq: int = 1) -> Answer:
@@ -63,7 +67,8 @@ def children() -> set[int]:
     """Processes that this one has started and not reaped."""
     found = set()
     for task in Path("/proc/self/task").iterdir():
-        found |= {int(pid) for pid in (task / "children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
     return found
 
 
