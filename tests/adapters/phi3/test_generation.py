@@ -16,10 +16,11 @@ from trader.errors import ConfigurationError
 MASKS = (ALL, FLAT, 0b001001, 0b110001, 0b000011)
 
 
-@pytest.mark.parametrize("temperature", [0.7, 2.0])
-def test_every_constrained_reply_parses(tiny_phi3: Path, temperature: float) -> None:
+@pytest.mark.parametrize(("temperature", "tokens"), [(0.7, 30), (2.0, 50)])
+def test_every_constrained_reply_parses(tiny_phi3: Path, temperature: float, tokens: int) -> None:
     """60 of 60, valid actions only, of a model that knows nothing of the format."""
-    model = Phi3Model(options(tiny_phi3, mode="generate", sample=True, temperature=temperature, top_p=1.0))
+    drawn = {"sample": True, "temperature": temperature, "top_p": 1.0, "max_new_tokens": tokens}
+    model = Phi3Model(options(tiny_phi3, mode="generate", **drawn))
     actions = set()
     for number in range(60):
         mask = MASKS[number % len(MASKS)]
@@ -39,7 +40,9 @@ def test_greedy_reply_is_the_same_again(tiny_model: Phi3Model) -> None:
 
 
 def test_drawn_reply_depends_on_seed_and_prompt_alone(tiny_phi3: Path) -> None:
-    """Not on how many were drawn before it."""
+    """Not on how many were drawn before it; the random numbers of two prompts are not the same ones either."""
+    sampling = Sampling(temperature=1.0, top_p=1.0, seed=1)
+    assert sampling.generator("one").initial_seed() != sampling.generator("other").initial_seed()
     drawn = {"mode": "generate", "sample": True, "temperature": 2.0}
     model, other = (Phi3Model(options(tiny_phi3, seed=seed, **drawn)) for seed in (1, 2))
     first, second, again = (model.generate(a_prompt(price), ALL, never) for price in (1, 2, 1))
@@ -107,6 +110,15 @@ def test_shortest_limit_still_leaves_a_whole_reply(tiny_phi3: Path) -> None:
     model = Phi3Model(options(tiny_phi3, mode="generate", max_new_tokens=least, sample=True, temperature=2.0))
     for number in range(20):
         parse_reply(model.generate(a_prompt(number), 0b100000, never))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_numbers_write_nothing(temperature: float) -> None:
+    """The likeliest of NaN would be a token like any other, and the format would make it advice."""
+    sampling = Sampling(temperature=temperature, top_p=1.0, seed=1)
+    for logits in ([0.0, torch.nan, -torch.inf], [-torch.inf] * 3, [torch.inf, 0.0, 0.0]):
+        with pytest.raises(ArithmeticError, match="not finite"):
+            sampling.draw(torch.tensor(logits), torch.Generator())
 
 
 def test_sampling_draws_from_the_likeliest_only() -> None:

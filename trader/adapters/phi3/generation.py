@@ -1,6 +1,7 @@
 """Writes a reply token by token: freely, or inside the format; stops within a token when told to."""
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -31,7 +32,10 @@ class Sampling(Struct, frozen=True, kw_only=True):
         return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
     def draw(self, logits: Tensor, generator: torch.Generator) -> int:
-        """A token of `logits`, shape (vocabulary,); those of -inf never."""
+        """A token of `logits`, shape (vocabulary,); those of -inf never. ArithmeticError where any is not a number."""
+        if not math.isfinite(float(logits.max())):
+            msg = "the model's logits are not finite: it has no next token"
+            raise ArithmeticError(msg)
         if self.temperature == 0:
             return int(logits.argmax())
         probabilities = (logits.double() / self.temperature).softmax(-1)

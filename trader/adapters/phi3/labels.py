@@ -58,7 +58,8 @@ def scores_of(logits: "Tensor", labels: FIRST_TOKENS, mask: int) -> Scores:
 
     Probabilities are taken over the whole vocabulary in float64. Raises ArithmeticError where they are not finite.
     """
-    log_probs = logits.double().cpu().log_softmax(-1)
+    # On the CPU first: Apple's GPU knows no float64.
+    log_probs = logits.cpu().double().log_softmax(-1)
     valid = actions_in(mask)
     sums = {action: float(log_probs[sorted(labels[action])].logsumexp(0)) for action in valid}
     largest = max(sums.values())
