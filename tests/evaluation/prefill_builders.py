@@ -13,6 +13,7 @@ from trader.advisor.question import Question, Scores
 from trader.advisors import prompt_maker
 from trader.evaluation.advised import advised_by, replay
 from trader.evaluation.prefill import AnsweredAtOnce, Missing, MissingWatch
+from trader.evaluation.runs import Market
 from trader.settings import Settings
 
 SESSIONS = 8
@@ -56,17 +57,19 @@ class Model:
 class Bars:
     """The bars, replayed on a recording as it grows."""
 
-    def __init__(self, file: RecordingFile, in_force: Settings = SETTINGS) -> None:
+    def __init__(self, file: RecordingFile, in_force: Settings = SETTINGS, bars: Market | None = None) -> None:
         self.file = file
         self.in_force = in_force
+        self.bars = market(SESSIONS) if bars is None else bars
+        self.prompts = prompt_maker(in_force)
 
     def recorded(self) -> RecordedAnswers:
-        return RecordedAnswers(Recording(self.file.head, self.file.answers), PROMPTS.render, PROMPTS.identity)
+        return RecordedAnswers(Recording(self.file.head, self.file.answers), self.prompts.render, self.prompts.identity)
 
     def once(self) -> MissingWatch:
         return self.watched(self.recorded())
 
     def watched(self, backend: RecordedAnswers | AnsweredAtOnce) -> MissingWatch:
-        watch = MissingWatch(PROMPTS.render)
-        asyncio.run(replay(market(SESSIONS), self.in_force, advised_by(self.in_force, backend), watch))
+        watch = MissingWatch(self.prompts.render)
+        asyncio.run(replay(self.bars, self.in_force, advised_by(self.in_force, backend), watch))
         return watch
