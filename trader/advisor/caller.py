@@ -11,7 +11,6 @@ from trader.advisor.delay import Exchange
 from trader.advisor.question import Answer, Question
 from trader.advisor.thread import CallThread
 from trader.domain.decisions import AdviceStatus
-from trader.errors import InvariantError
 
 LATE = Answer(status=AdviceStatus.LATE)
 
@@ -44,7 +43,7 @@ class Caller:
         self._thread: CallThread | None = None
         self._in_flight: _Call | None = None
         self._waiting: _Call | None = None
-        self._broken: InvariantError | None = None
+        self._broken: Exception | None = None
         self.late: Exchange | None = None
         self.calls = 0
 
@@ -54,7 +53,7 @@ class Caller:
         return self._in_flight is None
 
     async def call(self, question: Question, deadline_s: float | None) -> Answer:
-        """The judged answer, LATE after `deadline_s` (None waits); an InvariantError of the back end is raised.
+        """The judged answer, LATE after `deadline_s` (None waits); what `judge` raises is raised here.
 
         That of a late call, which nobody waits for, is raised by the next one.
         """
@@ -129,7 +128,7 @@ class Caller:
         self._in_flight = None
         try:
             answer = self._judge(call.question, outcome)
-        except InvariantError as error:
+        except Exception as error:  # noqa: BLE001 - whoever asked is told; lost in the loop, it would leave them waiting
             self._broken = error
             if not call.done.done():
                 call.done.set_exception(error)
