@@ -8,6 +8,7 @@ from math import exp
 
 import msgspec
 
+from trader.advisor.parse import legible
 from trader.advisor.question import Answer, Question
 from trader.asides import AsideLine, ExchangeRecord, ReasonRecord
 from trader.clock_text import utc_text
@@ -40,7 +41,7 @@ class ExchangeLog:
 
     def reason(self, prompt_sha256: str, text: str) -> None:
         """What the model wrote afterwards about its answer to that prompt."""
-        self._reasons.append(ReasonRecord(prompt_sha256=prompt_sha256, text=text))
+        self._reasons.append(ReasonRecord(prompt_sha256=prompt_sha256, text=legible(text)))
 
     def flush(self) -> None:
         """Write the reasons that have come."""
@@ -76,5 +77,5 @@ def _record(question: Question, answer: Answer) -> ExchangeRecord:
         verbal=None if advice is None else advice.verbal,
         reason=None if advice is None else advice.reason,
         latency_ms=None if trace is None else trace.latency_ms,
-        error=answer.error,
+        error=None if answer.error is None else legible(answer.error),
     )

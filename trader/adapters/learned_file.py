@@ -34,11 +34,11 @@ class LearnedFile:
             kept = msgspec.json.decode(self.path.read_bytes(), type=_Kept)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._set_aside(str(error))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            self.set_aside(str(error))
             return None
         if (kept.version, kept.advisor) != (VERSION, self._identity):
-            self._set_aside("it is of another version or advisor")
+            self.set_aside("it is of another version or advisor")
             return None
         return kept.learned
 
@@ -55,7 +55,8 @@ class LearnedFile:
                 "learned_state_not_kept", file=str(self.path), reason=str(error), remedy="check state.dir"
             )
 
-    def _set_aside(self, why: str) -> None:
+    def set_aside(self, why: str) -> None:
+        """Nothing can go on from what the file says: tell, and keep it under another name for whoever wants to look."""
         aside = self.path.with_suffix(".unusable")
         try:
             self.path.replace(aside)

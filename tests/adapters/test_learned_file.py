@@ -1,0 +1,110 @@
+"""What is kept from run to run, and what becomes of a file that is not to be trusted."""
+
+import json
+from pathlib import Path
+
+import pytest
+import structlog
+
+from trader.adapters.learned_file import LearnedFile
+from trader.advisor.calibration import Calibration, CalibrationMode, CalibrationRules
+from trader.advisor.hedge import HedgeState
+from trader.learning import Learned
+
+_RULES = CalibrationRules(mode=CalibrationMode.RELATIVE, legal_mass_min=0.2, learns=True)
+LEARNED = Learned(
+    calibration=Calibration(_RULES, 3.0).state(),
+    weights=HedgeState(((-0.1, -2.3), (-0.30000000000000004, -1.5), (-1e-17, -40.0))),
+    members=None,
+)
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> LearnedFile:
+    """The file of one advisor, in a folder that is not there yet."""
+    return LearnedFile(tmp_path / "state", "phi3@1")
+
+
+def assert_set_aside(kept: LearnedFile, body: bytes) -> None:
+    """The file is refused, said to be, and still there under another name; the next one may be written."""
+    with structlog.testing.capture_logs() as said:
+        assert kept.read() is None
+    assert [line["event"] for line in said] == ["learned_state_set_aside"]
+    assert not kept.path.exists()
+    assert kept.path.with_suffix(".unusable").read_bytes() == body
+    kept.write(LEARNED)
+    assert kept.read() == LEARNED
+
+
+def test_learned_state_is_read_as_it_was_written(kept: LearnedFile) -> None:
+    """To the last bit, with nothing beside the file; before the first write there is none."""
+    assert kept.read() is None
+    kept.write(Learned(calibration=None, weights=None, members=None))
+    kept.write(LEARNED)
+    assert LearnedFile(kept.path.parent, "phi3@1").read() == LEARNED
+    assert list(kept.path.parent.iterdir()) == [kept.path]
+
+
+def test_each_advisor_has_a_file_of_its_own(kept: LearnedFile) -> None:
+    """Another revision has learned nothing yet."""
+    kept.write(LEARNED)
+    other = LearnedFile(kept.path.parent, "phi3@2")
+    assert other.read() is None
+    assert kept.read() == LEARNED
+
+
+@pytest.mark.parametrize("change", [{"version": 0}, {"version": 2}, {"advisor": "phi3@2"}])
+def test_file_of_another_version_or_advisor_is_set_aside(kept: LearnedFile, change: dict[str, object]) -> None:
+    """Whatever its name says."""
+    kept.write(LEARNED)
+    body = json.dumps(json.loads(kept.path.read_bytes()) | change).encode()
+    kept.path.write_bytes(body)
+    assert_set_aside(kept, body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"version":1}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"version":1,"advisor":"phi3@1","more":' + b"[" * 100_000,
+        b'{"version":1,"advisor":"phi3@1","learned":{"calibration":7,"weights":null,"members":null}}',
+    ],
+    ids=["empty", "cut", "incomplete", "no text", "nested", "nested where nothing is expected", "of another shape"],
+)
+def test_damaged_file_is_set_aside(kept: LearnedFile, body: bytes) -> None:
+    """A crash, a full disk, a hand."""
+    kept.path.parent.mkdir()
+    kept.path.write_bytes(body)
+    assert_set_aside(kept, body)
+
+
+def test_file_that_cannot_be_read_nor_moved_is_said_and_no_error(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "state").write_bytes(b"")
+    kept = LearnedFile(tmp_path / "state", "phi3@1")
+    with structlog.testing.capture_logs() as said:
+        assert kept.read() is None
+    assert [line["event"] for line in said] == ["learned_state_set_aside"]
+
+
+def test_folder_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> None:
+    """Trading goes on, with what was learned in memory."""
+    (tmp_path / "state").write_bytes(b"")
+    kept = LearnedFile(tmp_path / "state", "phi3@1")
+    with structlog.testing.capture_logs() as said:
+        kept.write(LEARNED)
+    assert [(line["event"], line["log_level"]) for line in said] == [("learned_state_not_kept", "error")]
+
+
+def test_write_that_does_not_fit_leaves_the_file_whole(kept: LearnedFile) -> None:
+    """The disk is full: what was there before is there still."""
+    kept.write(LEARNED)
+    kept.path.with_suffix(".part").symlink_to("/dev/full")
+    with structlog.testing.capture_logs() as said:
+        kept.write(Learned(calibration=None, weights=None, members=None))
+    assert [line["event"] for line in said] == ["learned_state_not_kept"]
+    assert kept.read() == LEARNED
