@@ -36,7 +36,7 @@ from trader.advisor.prompt import ContextSource, PromptMaker
 from trader.analysis.log import Kind, LogReader, open_log
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
-from trader.errors import ConfigurationError
+from trader.errors import ConfigurationError, InvariantError
 from trader.exchange_log import ExchangeLog
 from trader.learning import Learned, Learner
 from trader.ports import Advisor, AdvisorBackend
@@ -127,6 +127,8 @@ def _from_log(settings: Settings, market: Instrument) -> Advising:
 
 
 def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> Advising:
+    if not choice.is_patient:
+        _demand_named_server(settings)
     prompts = prompt_maker(settings)
     backend = _backend(settings, prompts, choice)
     calibration = Calibration(assembly.calibration_rules(settings), settings.execution.target_multiple)
@@ -149,6 +151,18 @@ def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> 
     record = _record(settings, backend, fitted, learned)
     identity = f"{settings.advisor.backend}:{_digest(record)}"
     return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
+
+
+def _demand_named_server(settings: Settings) -> None:
+    """What a live run learns is kept under the server's model: it must be known before the server is asked."""
+    advisor = settings.advisor
+    asks = advisor.backend == "openai" or (advisor.backend == "ensemble" and "openai" in advisor.ensemble.members)
+    if asks and (advisor.openai.model is None or advisor.openai.scoring == "auto"):
+        msg = (
+            "advisor.openai: a run on bars as they come must name its model, and scoring as logprobs, guided_choice or "
+            "none: what it learns belongs to them; `trader advisor ask` shows what the server has"
+        )
+        raise ConfigurationError(msg)
 
 
 def _fitted(settings: Settings, market: Instrument, identity: str | None) -> Fitted | None:
@@ -175,8 +189,15 @@ def _kept(folder: Path | None, identity: str, learner: Learner | None) -> Learne
 
 def _restored(kept: LearnedFile | None, learner: Learner | None) -> Learned | None:
     learned = None if kept is None else kept.read()
-    if learner is not None and learned is not None:
+    if kept is None or learner is None or learned is None:
+        return None
+    fresh = learner.learned()
+    try:
         learner.restore(learned)
+    except (InvariantError, ValueError) as error:  # figures that no run has written
+        learner.restore(fresh)
+        kept.set_aside(str(error))
+        return None
     return learned
 
 

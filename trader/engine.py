@@ -131,13 +131,7 @@ class Engine:
         else:
             answer = await parts.advisor.answer(look.question)
         advice = None if answer is None else self._note_answer(look, answer)
-        if advice is None and look.proposal is self._unadvised:
-            decision = self._unchanged  # the same proposal, and nobody to object
-        else:
-            rules = parts.fusion if learner is None else learner.rules(look.outlook.reading.regime)
-            decision = fuse(look.proposal, advice, look.outlook.mask, rules)
-            if advice is None and learner is None:
-                self._unadvised, self._unchanged = look.proposal, decision
+        decision = self._decide(look, advice)
         outcome = self._review(look, decision, in_window=in_window)
         parts.logbook.bar(look, answer, decision, outcome, router)
         router.release()
@@ -196,6 +190,22 @@ class Engine:
             if self._parts.learner is not None and look.question is not None:
                 self._parts.learner.advised(look.seq, advice.action)
         return advice
+
+    def _decide(self, look: Look, advice: Advice | None) -> Decision:
+        """Fuse, by the weights in force; a proposal that is the same again, and unopposed, needs no fusing."""
+        learner = self._parts.learner
+        if learner is not None:
+            rules = learner.rules(look.outlook.reading.regime)
+            decision = fuse(look.proposal, advice, look.outlook.mask, rules)
+            if look.question is not None:
+                learner.decided(look.seq, decision.action)
+            return decision
+        if advice is not None:
+            return fuse(look.proposal, advice, look.outlook.mask, self._parts.fusion)
+        if look.proposal is not self._unadvised:
+            self._unadvised = look.proposal
+            self._unchanged = fuse(look.proposal, None, look.outlook.mask, self._parts.fusion)
+        return self._unchanged
 
     def _review(self, look: Look, decision: Decision, *, in_window: bool) -> Outcome:
         """Judge the decision on the account as it is now, and prepare what may be done; no await from here on."""

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.advisor.calibration import Calibration, CalibrationState
-from trader.advisor.hedge import ByRegime, HedgeState
+from trader.advisor.hedge import REGIMES, ByRegime, HedgeState, Weights, capped, extra_loss
 from trader.advisor.outcomes import Case, Held, Outcome, OutcomeTracker
 from trader.domain.actions import Action
 from trader.fusion import FusionRules
@@ -57,7 +57,22 @@ class _Asked(Struct):
     """Who chose what at a question that is not settled yet."""
 
     rl: Action
+    weights: Weights
     llm: Action | None = None
+    decided: Action | None = None
+
+
+class AdaptiveCosts(Struct, frozen=True, kw_only=True):
+    """What a learned weight came to over `outcomes` at which both had spoken; a loss is 1 where a choice lost.
+
+    `learned_loss` is that of the learner's own mix, for which the bound on regret holds; `cap_cost` is what the cap on
+    the advisor's weight added to it, `choice_cost` what deciding for one action, instead of mixing both, added to that.
+    """
+
+    outcomes: int
+    learned_loss: float
+    cap_cost: float
+    choice_cost: float
 
 
 class Learner:
@@ -84,6 +99,17 @@ class Learner:
         self._ensemble = ensemble
         self._asked: dict[int, _Asked] = {}
         self._rules: dict[int, FusionRules] = {}
+        self._costs = AdaptiveCosts(outcomes=0, learned_loss=0.0, cap_cost=0.0, choice_cost=0.0)
+
+    @property
+    def costs(self) -> AdaptiveCosts | None:
+        """What the learned weight came to so far; None where it is fixed."""
+        return None if self._adaptive is None else self._costs
+
+    @property
+    def weights(self) -> Mapping[int, float] | None:
+        """The advisor's weight in force by regime; None where it is fixed."""
+        return None if self._adaptive is None else {regime: self.rules(regime).llm_weight for regime in REGIMES}
 
     def on_bar(self, look: Look, atr_ticks: float, flat_at_ns: int) -> None:
         """A bar has closed: earlier questions may be settled by it, and its own may be asked."""
@@ -91,13 +117,21 @@ class Learner:
             self._settle(self._tracker.on_bar(look.outlook.bar, atr_ticks, flat_at_ns))
         if look.question is not None:
             self._tracker.open(_case_of(look, atr_ticks))
-            self._asked[look.seq] = _Asked(look.proposal.action)
+            regime = look.outlook.reading.regime
+            weights = () if self._adaptive is None else self._adaptive.weights.weights(regime)
+            self._asked[look.seq] = _Asked(look.proposal.action, weights)
 
     def advised(self, seq: int, llm: Action) -> None:
         """The question of bar `seq` was answered in time, by a model or out of the cache."""
         asked = self._asked.get(seq)
         if asked is not None:
             asked.llm = llm
+
+    def decided(self, seq: int, action: Action) -> None:
+        """What became of proposal and advice on the bar of question `seq`."""
+        asked = self._asked.get(seq)
+        if asked is not None:
+            asked.decided = action
 
     def end(self) -> None:
         """The session, the contract or the feed ends: what is open is cut at the last close."""
@@ -139,8 +173,27 @@ class Learner:
             if self._ensemble is not None:
                 self._ensemble.settled(outcome)
             if self._adaptive is not None and asked is not None and asked.llm is not None:
-                self._adaptive.weights.update(outcome.regime, (_loss(outcome, asked.rl), _loss(outcome, asked.llm)))
-                self._rules.pop(outcome.regime, None)
+                self._weigh(self._adaptive, outcome, asked, asked.llm)
+
+    def _weigh(self, adaptive: Adaptive, outcome: Outcome, asked: _Asked, llm: Action) -> None:
+        """Move the weight by what both choices came to, and count what the rules around it have cost."""
+        rl_loss, llm_loss = _loss(outcome, asked.rl), _loss(outcome, llm)
+        adaptive.weights.update(outcome.regime, (rl_loss, llm_loss))
+        self._rules.pop(outcome.regime, None)
+        decided = None if asked.decided is None else _loss(outcome, asked.decided)
+        if rl_loss is None or llm_loss is None or decided is None:
+            return
+        losses = (rl_loss, llm_loss)
+        taken = capped(asked.weights, LLM, adaptive.weight_max)
+        mixed = sum(weight * loss for weight, loss in zip(asked.weights, losses, strict=True))
+        cap_cost = extra_loss(taken, asked.weights, losses)
+        costs = self._costs
+        self._costs = AdaptiveCosts(
+            outcomes=costs.outcomes + 1,
+            learned_loss=costs.learned_loss + mixed,
+            cap_cost=costs.cap_cost + cap_cost,
+            choice_cost=costs.choice_cost + decided - mixed - cap_cost,
+        )
 
     def _make_rules(self, regime: int) -> FusionRules:
         rules = self._fusion

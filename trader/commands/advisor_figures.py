@@ -8,10 +8,16 @@ from msgspec import Struct
 from trader.advisor.counts import Spread
 from trader.app import Run
 from trader.domain.decisions import AdviceStatus
+from trader.learning import AdaptiveCosts
+
+_REGIME_NAMES = {-1: "down", 0: "none", 1: "up"}
 
 
 class AdvisorFigures(Struct, frozen=True, kw_only=True):
-    """`asked` left the gate, by trigger (a question may have several), `cached` were answered out of the cache."""
+    """`asked` left the gate, by trigger (a question may have several), `cached` were answered out of the cache.
+
+    `weights` are the advisor's by regime, where they are learned.
+    """
 
     asked: int
     by_trigger: dict[str, int]
@@ -24,11 +30,13 @@ class AdvisorFigures(Struct, frozen=True, kw_only=True):
     missing: int
     legal_mass_mean: float | None
     latency_ms: Spread | None
+    weights: dict[int, float] | None
+    adaptive: AdaptiveCosts | None
 
 
 def advisor_figures(run: Run) -> AdvisorFigures:
     """The figures so far."""
-    counts = run.advisor.counts()
+    counts, learner = run.advisor.counts(), run.advice.learner
     return AdvisorFigures(
         asked=counts.asked,
         by_trigger={trigger.value: count for trigger, count in run.gate.asked_by_trigger().items()},
@@ -41,6 +49,8 @@ def advisor_figures(run: Run) -> AdvisorFigures:
         missing=counts.by_status[AdviceStatus.MISSING],
         legal_mass_mean=counts.legal_mass_mean,
         latency_ms=counts.latency_ms,
+        weights=None if learner is None or learner.weights is None else dict(learner.weights),
+        adaptive=None if learner is None else learner.costs,
     )
 
 
@@ -59,4 +69,14 @@ def advisor_lines(figures: AdvisorFigures) -> list[str]:
     spread = figures.latency_ms
     if spread is not None:
         lines.append(f"  model latency: {spread.p50:.1f} ms (p50), {spread.p95:.1f} (p95), {spread.p99:.1f} (p99)")
+    if figures.weights is not None:
+        told = ", ".join(f"{_REGIME_NAMES[regime]} {weight:.3f}" for regime, weight in figures.weights.items())
+        lines.append(f"  weight of the advisor at the end, learned by regime: {told}")
+    costs = figures.adaptive
+    if costs is not None and costs.outcomes:
+        lines.append(
+            f"  judged {costs.outcomes:,} times; share of choices lost {costs.learned_loss / costs.outcomes:.3f} as "
+            f"learned, {costs.cap_cost / costs.outcomes:+.3f} by the cap, {costs.choice_cost / costs.outcomes:+.3f} by "
+            "choosing one"
+        )
     return lines
