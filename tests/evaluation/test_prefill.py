@@ -1,6 +1,7 @@
 """A recording is filled until a backtest asks nothing that it cannot answer, or as far as was allowed."""
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 
 import pytest
 from builders import a_question
@@ -143,3 +144,22 @@ def test_scores_are_recorded_whole():
     missing, answer = exchange("BUY")
     scores = dice(missing.question, missing.prompt)
     assert recordable(missing, replace(answer, scores=scores)) == scores
+
+
+class Quiet:
+    """A router without news."""
+
+    has_news = False
+
+
+def test_watch_collects_each_missing_question_once_and_leaves_the_cache_out():
+    """What was answered, asked nobody, or came from the cache is not missing."""
+    question = a_question()
+    watch = MissingWatch(PROMPTS.render)
+    missing, used = Answer(status=AdviceStatus.MISSING), Answer(status=AdviceStatus.USED, advice=advice())
+    cached = replace(used, status=AdviceStatus.CACHED, from_cache=True)
+    for asked, answer in ((question, missing), (question, missing), (question, used), (question, cached), (None, None)):
+        watch.bar(SimpleNamespace(question=asked), answer, None, None, Quiet())
+    assert (watch.questions, watch.unanswered) == (3, 2)
+    prompt = PROMPTS.render(question)
+    assert watch.missing == {Key(prompt.sha256, question.mask): Missing(question, prompt)}
