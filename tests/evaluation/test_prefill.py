@@ -17,6 +17,7 @@ from trader.errors import InputError
 from trader.evaluation.prefill import (
     AnsweredAtOnce,
     Missing,
+    MissingWatch,
     PrefillRules,
     prefill,
 )
