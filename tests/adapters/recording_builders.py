@@ -5,6 +5,7 @@ from trader.adapters.recording_file import Head
 HEAD = Head(
     backend="phi3",
     identity="tiny@1 int8 score",
+    answered_by="tiny@1 cpu",
     model="tiny",
     revision="1",
     quantization="int8",

@@ -48,7 +48,7 @@ def test_recorded_scores_that_were_computed_one_by_one_are_not_called_batched():
     backend = a_backend({QUESTION: EVEN}, batched=False)
     assert not backend.is_batched
     assert not backend.ask(QUESTION).is_batched
-    assert backend.identity != a_backend({}).identity
+    assert (backend.identity, a_backend({}).identity) == (HEAD.identity, f"{HEAD.identity} batched")
 
 
 def test_recorded_reply_is_parsed_again():

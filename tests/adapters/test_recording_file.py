@@ -81,6 +81,7 @@ def test_recording_cut_in_its_first_line_begins_anew(tmp_path, kept):
     [
         ("backend", "openai"),
         ("identity", "other"),
+        ("answered_by", "other"),
         ("model", "large"),
         ("revision", None),
         ("quantization", "none"),

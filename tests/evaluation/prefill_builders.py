@@ -22,6 +22,7 @@ PROMPTS = prompt_maker(SETTINGS)
 HEAD = Head(
     backend="phi3",
     identity="dice",
+    answered_by="two dice",
     model="dice",
     revision=None,
     quantization="none",

@@ -31,9 +31,8 @@ class RecordedAnswers:
 
     @property
     def identity(self) -> str:
-        """That of who was recorded, with the prompts; what was computed in batches is not quite the same."""
-        batched = " batched" if self.is_batched else ""
-        return f"{self.head.identity} {self.head.mode}{batched} prompt={self.head.prompt}"
+        """That of who was recorded; what was computed in batches is not quite the same."""
+        return f"{self.head.identity} batched" if self.is_batched else self.head.identity
 
     @property
     def is_batched(self) -> bool:

@@ -29,14 +29,16 @@ _UNDECODABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError
 class Head(Struct, frozen=True, kw_only=True):
     """Whose answers a recording holds; the file's first line.
 
-    `identity` is the back end's own, `prompt` that of whoever renders the prompts. `batched` says that the scores were
-    computed many at a time: they differ in the last bits from those of one, so that no live answer may be made of them.
-    `knowledge_until` (YYYY-MM-DD) is when the model's training data ends, None where nobody knows.
+    `identity` is the back end's as its settings have it, `answered_by` what it turned out to be: weights, precision,
+    device, a server's model. `prompt` is the identity of whoever renders the prompts. `batched` says that the scores
+    were computed many at a time: they differ in the last bits from those of one, so that no live answer may be made of
+    them. `knowledge_until` (YYYY-MM-DD) is when the model's training data ends, None where nobody knows.
     """
 
     recording: int = VERSION
     backend: str
     identity: str
+    answered_by: str
     model: str
     revision: str | None
     quantization: str

@@ -107,7 +107,7 @@ def _table(path: Path, fitted: Fitted) -> str:
     return "\n".join(
         [
             f"Fitted on {fitted.first_session} to {fitted.last_session}: results on these dates are in-sample.",
-            f"Calibration: {outcomes:,} outcomes of {fitted.head.identity}",
+            f"Calibration: {outcomes:,} outcomes of {fitted.head.answered_by}",
             *bounds,
             f"bounds in force: {_worth(fitted.before)}",
             f"bounds found:    {_worth(fitted.after)}, the best of {len(fitted.tried)} tried",

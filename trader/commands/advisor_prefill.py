@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from trader import assembly
 from trader.adapters.columns import concatenate
+from trader.adapters.phi3.answering import identity_of
 from trader.adapters.recording import RecordedAnswers
 from trader.adapters.recording_file import Head, Key, Recorded, Recording, RecordingFile
 from trader.advisor.prompt import PromptMaker
@@ -117,19 +118,22 @@ def _model(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering, C
     if settings.advisor.backend == "phi3":
         return *_phi3(settings, prompts), lambda: None
     backend = model_backend(settings, settings.advisor.backend, prompts, lambda _sha256, _text: None)
+    identity = backend.identity
     try:
         backend.start()
     except BaseException:  # nothing may stay behind
         backend.close()
         raise
-    return _head(settings, prompts, backend.identity, is_batched=False), _one_by_one(backend), backend.close
+    head = replace(_head(settings, prompts, identity, is_batched=False), answered_by=backend.identity)
+    return head, _one_by_one(backend), backend.close
 
 
 def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
     """The model in this process: nobody waits for a single answer here."""
     from trader.adapters.phi3.model import Phi3Model  # noqa: PLC0415 -- torch
 
-    model = Phi3Model(assembly.model_options(settings))
+    options = assembly.model_options(settings)
+    model = Phi3Model(options)
     model.check(settings.prompt.system)
     scores = settings.advisor.mode == "score"
 
@@ -141,7 +145,9 @@ def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
     def write(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
         return {_key(one): model.generate(one.prompt, one.question.mask, lambda: False) for one in batch}
 
-    return _head(settings, prompts, model.identity, is_batched=scores), score if scores else write
+    identity = identity_of(options, prompts.identity)
+    head = replace(_head(settings, prompts, identity, is_batched=scores), answered_by=model.identity)
+    return head, score if scores else write
 
 
 def _one_by_one(backend: AdvisorBackend) -> Answering:
@@ -186,6 +192,7 @@ def _head(settings: Settings, prompts: PromptMaker, identity: str, *, is_batched
     return Head(
         backend=advisor.backend,
         identity=identity,
+        answered_by=identity,
         model=Path(model.name).name if is_local else advisor.openai.model or "",
         revision=model.revision if is_local else None,
         quantization=model.quantization if is_local else "",
@@ -233,7 +240,7 @@ def _table(path: Path, head: Head, done: Prefilled) -> str:
         for number, one in enumerate(done.passes, 1)
     ]
     kind = "scored in batches" if head.batched else "one by one"
-    lines.append(f"Recording: {path}, {done.answers:,} answers of {head.identity}, {kind}")
+    lines.append(f"Recording: {path}, {done.answers:,} answers of {head.answered_by}, {kind}")
     if done.missing_left:
         lines.append(
             f"{done.missing_left:,} questions of the last replay have no answer: a backtest decides without advice "

@@ -66,6 +66,8 @@ def test_recording_of_the_tiny_model_answers_a_whole_backtest_without_torch(
     assert document["missing_left"] == 0
     head = msgspec.convert(document["head"], Head)
     assert (head.backend, head.mode, head.batched, head.model) == ("phi3", "score", True, tiny_phi3.name)
+    assert head.identity == f"phi3 {tiny_phi3.name} none score prompt={head.prompt}"
+    assert head.answered_by.endswith(":none:float32:cpu:growing")
     assert is_recording(out)
     assert len(read_recording(out).answers) == document["answers"] > 20
     advice = backtest(out, tmp_path / "logs")["decisions"]["advice"]
@@ -77,7 +79,7 @@ def test_recording_of_written_replies_is_not_batched(
     tiny_phi3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In mode generate the model writes a line a question, and the recording holds the lines."""
-    told = ("advisor.mode=generate", "llm_model.max_new_tokens=24", "fusion.query_interval=200")
+    told = ("advisor.mode=generate", "llm_model.max_new_tokens=25", "fusion.query_interval=200")
     assert prefill(tiny_phi3, tmp_path / "r.jsonl", *told, complete=False) == 0
     recording = read_recording(tmp_path / "r.jsonl")
     assert (recording.head.mode, recording.head.batched) == ("generate", False)
