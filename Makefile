@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bundle campaign-nullmarkets docs clean
+.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor docs clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -33,6 +33,10 @@ bundle: .venv/.dev ## train a model on the synthetic market and export it
 
 campaign-nullmarkets: .venv/.core ## how often the verdict says yes on 200 random walks, at most ten; hours, goes on where it stopped
 	$(BIN)/python scripts/null_markets.py
+
+campaign-advisor: .venv/.dev ## the advisor's full samples: 10,000 faults of each kind, calibration on 50 seeds; hours
+	$(BIN)/python scripts/campaign_advisor_faults.py
+	$(BIN)/python scripts/campaign_calibration.py
 
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py
