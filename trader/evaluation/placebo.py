@@ -79,8 +79,9 @@ class InvertedAdvisor:
     def __init__(self, inner: Advisor) -> None:
         self._inner = inner
 
-    async def start(self) -> None:
-        """Nothing to make ready."""
+    async def start(self) -> str | None:
+        """Make the other ready."""
+        return await self._inner.start()
 
     async def answer(self, question: Question) -> Answer:
         """What the other says, the other way round."""
