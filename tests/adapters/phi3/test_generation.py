@@ -75,9 +75,10 @@ def test_stopped_writing_ends_within_a_token(tiny_model: Phi3Model) -> None:
 
 
 def test_reason_is_that_of_the_chosen_action(tiny_model: Phi3Model) -> None:
-    """At most ten words, for every action of the mask; another action is the caller's mistake."""
-    for action in actions_in(FLAT):
-        reason = tiny_model.explain(a_prompt(), FLAT, action, never)
+    """At most ten words, others for each action of the mask; another action is the caller's mistake."""
+    reasons = [tiny_model.explain(a_prompt(), FLAT, action, never) for action in actions_in(FLAT)]
+    assert len(set(reasons)) == len(reasons)
+    for reason in reasons:
         assert 1 <= len(reason.split()) <= 10
         assert "|" not in reason
     with pytest.raises(ValueError, match="not in the mask"):

@@ -101,7 +101,6 @@ class Phi3Model:
         prefix = self._prepared
         if not prefix or tokens[: len(prefix)] != prefix:
             prefix = common_prefix([self._chat.own_prefix(prompt), tokens])
-        prefix = prefix[: len(tokens) - 1]
         return prefix, tokens[len(prefix) :]
 
     def score(self, prompt: Prompt, mask: int) -> Scores:
