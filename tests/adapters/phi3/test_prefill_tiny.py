@@ -79,7 +79,7 @@ def test_recording_of_written_replies_is_not_batched(
     tiny_phi3: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In mode generate the model writes a line a question, and the recording holds the lines."""
-    told = ("advisor.mode=generate", "llm_model.max_new_tokens=25", "fusion.query_interval=200")
+    told = ("advisor.mode=generate", "llm_model.max_new_tokens=25", "advisor.triggers.interval=false")
     assert prefill(tiny_phi3, tmp_path / "r.jsonl", *told, complete=False) == 0
     recording = read_recording(tmp_path / "r.jsonl")
     assert (recording.head.mode, recording.head.batched) == ("generate", False)
