@@ -36,7 +36,7 @@ from trader.advisor.prompt import ContextSource, PromptMaker
 from trader.analysis.log import Kind, LogReader, open_log
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
-from trader.errors import ConfigurationError, InvariantError
+from trader.errors import ConfigurationError, InputError, InvariantError
 from trader.exchange_log import ExchangeLog
 from trader.learning import Learned, Learner
 from trader.ports import Advisor, AdvisorBackend
@@ -275,10 +275,20 @@ def _recorded_from(settings: Settings) -> Path:
 
 
 def _model_of(log: LogReader) -> AdvisorRecord | None:
-    """The model that was recorded, if one was: what it may know it still may know."""
-    first = next(iter(log.entries()), None)
-    start = None if first is None or first.kind is not Kind.START else first.record()
-    return start.advisor if isinstance(start, StartRecord) else None
+    """The model that was recorded, if one was: what it may know it still may know. A part of a run has its run's.
+
+    InputError where the run's first line is not there to say.
+    """
+    for part in (log, LogReader(log.path.parent, is_run=True)):
+        first = next(iter(part.entries()), None)
+        if first is not None and first.kind is Kind.START:
+            start = first.record()
+            return start.advisor if isinstance(start, StartRecord) else None
+    msg = (
+        f"{log.path}: the first file of this run is not there, and nobody knows whose advice it holds; "
+        "put all files of the run into one folder, and name that"
+    )
+    raise InputError(msg)
 
 
 def _from_recording(settings: Settings, prompts: PromptMaker, choice: AdvisorChoice) -> RecordedAnswers:
