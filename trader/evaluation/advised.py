@@ -1,8 +1,10 @@
 """Replays with a back end that is there already: a recording being filled, or thresholds being tried."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from trader import assembly
+from trader.adapters.fitted import load_fitted
 from trader.adapters.replay import ReplayFeed
 from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
@@ -16,18 +18,22 @@ from trader.learning import Learner, Thresholds
 from trader.ports import AdvisorBackend, RunLog
 from trader.settings import Settings
 
-NO_THRESHOLDS: Mapping[int, Thresholds] = {}
-
 
 def advised_by(
-    settings: Settings, backend: AdvisorBackend, thresholds: Mapping[int, Thresholds] = NO_THRESHOLDS
+    settings: Settings, backend: AdvisorBackend, thresholds: Mapping[int, Thresholds] | None = None
 ) -> Advising:
-    """A model's `backend` behind cache and calibration as the settings have them, with nothing learned yet.
+    """A model's `backend` behind cache and calibration, as a replay with these settings has it.
 
-    `thresholds` replace the fusion's bounds by regime.
+    It begins with what `advisor.calibration.fitted` holds, or with nothing learned. `thresholds` replace the fusion's
+    bounds by regime. InputError where what was fitted cannot be read.
     """
     market = instrument(settings.market)
     calibration = Calibration(assembly.calibration_rules(settings), settings.execution.target_multiple)
+    path = settings.advisor.calibration.fitted
+    if path is not None:
+        fitted = load_fitted(Path(path))
+        calibration.restore(fitted.calibration)
+        thresholds = fitted.thresholds if thresholds is None else thresholds
     learner = Learner(
         OutcomeTracker(assembly.outcome_terms(settings, market)),
         assembly.fusion_rules(settings),
