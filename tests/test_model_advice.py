@@ -105,7 +105,10 @@ def test_daemon_asks_the_model_in_time_and_leaves_no_process(tiny_phi3: Path, tm
     )  # fmt: skip
     events = [json.loads(line) for line in done.splitlines()]
 
-    assert {event["event"] for event in events} >= {"started", "stopped"}
+    assert {event["event"] for event in events} >= {"started", "stopped", "advisor"}
+    figures = next(event for event in events if event["event"] == "advisor")
+    assert figures["model_calls"] > 10
+    assert figures["latency_ms"]["p99"] > 0
     assert next(event["advisor_ended"] for event in events if event["event"] == "stopped") is True
     answers = [record["llm"] for record in decided(run_in(tmp_path / "logs")) if record["llm"] is not None]
     assert len(answers) > 10

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
+import msgspec
 import structlog
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from trader.adapters.replay import ReplayFeed
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
+from trader.commands.advisor_figures import advisor_figures, advisor_lines
 from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
@@ -178,7 +180,9 @@ def _tell(report: Report, made: Run, source: BarSource) -> None:
             skipped=source.skipped.total,
             log=str(made.log_path),
         )
+        log.info("advisor", **msgspec.to_builtins(advisor_figures(made)))
         return
     sys.stdout.write(render(report))
+    sys.stdout.writelines(f"{line}\n" for line in advisor_lines(advisor_figures(made)))
     for note in source.skipped.notes:
         sys.stdout.write(f"bars: {note}\n")
