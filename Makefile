@@ -36,6 +36,7 @@ campaign-nullmarkets: .venv/.core ## how often the verdict says yes on 200 rando
 
 campaign-advisor: .venv/.dev ## the advisor's full samples: 10,000 faults of each kind, calibration on 50 seeds; hours
 	$(BIN)/python scripts/campaign_advisor_faults.py
+	$(BIN)/python scripts/campaign_query_rate.py --bars sample
 	$(BIN)/python scripts/campaign_calibration.py
 
 docs: .venv/.core ## write the generated pages of docs/ again

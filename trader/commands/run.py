@@ -180,7 +180,9 @@ def _tell(report: Report, made: Run, source: BarSource) -> None:
             skipped=source.skipped.total,
             log=str(made.log_path),
         )
-        log.info("advisor", **msgspec.to_builtins(advisor_figures(made)))
+        figures = advisor_figures(made)
+        if figures.asked:
+            log.info("advisor", **msgspec.to_builtins(figures))
         return
     sys.stdout.write(render(report))
     sys.stdout.writelines(f"{line}\n" for line in advisor_lines(advisor_figures(made)))
