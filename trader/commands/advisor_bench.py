@@ -95,18 +95,19 @@ def run(files: FileOptions, *, as_json: bool, shape: Shape = "auto", queries: in
     """Measure, calculate, and print both. ConfigurationError where the model that is asked for cannot be had."""
     settings = settings_from(files)
     options = assembly.model_options(settings)
+    where = machine()
     measured = tuple(_measured(settings, options, _chosen(shape, options), queries))
-    report = Report(machine=machine(), measured=measured, calculated=tuple(floors(PREFIX_TOKENS)))
+    report = Report(machine=where, measured=measured, calculated=tuple(floors(PREFIX_TOKENS)))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n" if as_json else table(report))
 
 
 def machine() -> str:
-    """Processor, cores and GPU."""
+    """Processor, cores, how busy they were before this, and GPU."""
     import torch  # noqa: PLC0415 -- seconds; this command is the one that needs it
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
-    threads = torch.get_num_threads()
-    return f"{platform.machine()}, {os.cpu_count()} cores, {threads} threads, {gpu}, torch {torch.__version__}"
+    cores = f"{os.cpu_count()} cores (load {os.getloadavg()[0]:.1f}), {torch.get_num_threads()} threads"
+    return f"{platform.machine()}, {cores}, {gpu}, torch {torch.__version__}"
 
 
 def _chosen(shape: Shape, options: ModelOptions) -> Shape:
@@ -277,9 +278,9 @@ def table(report: Report) -> str:
     """Both halves as text."""
     lines = [
         f"measured on {report.machine}",
-        f"{'precision':<22}{'layers':>8}{'read/prompt':>12}{'score p50/p95/p99 ms':>28}",
+        f"{'precision':<22}{'layers':>8}{'read/prompt':>14}{'score p50/p95/p99 ms':>32}",
     ]
-    lines[-1] += f"{f'{REPLY_TOKENS} tokens p50/p95/p99 ms':>32}"
+    lines[-1] += f"{f'{REPLY_TOKENS} tokens p50/p95/p99 ms':>36}"
     lines += [_measured_line(row) for row in report.measured]
     lines += ["", "calculated, efficiency 1: what no program can beat on these cards with the whole model"]
     lines += [
@@ -296,7 +297,7 @@ def table(report: Report) -> str:
 def _measured_line(row: Measured) -> str:
     precision = f"{row.quantization} {row.dtype} {row.cache}"
     tokens = f"{row.read_tokens}/{row.prompt_tokens}"
-    return f"{precision:<22}{row.layers:>8}{tokens:>12}{_triple(row.score):>28}{_triple(row.generate_20):>32}"
+    return f"{precision:<22}{row.layers:>8}{tokens:>14}{_triple(row.score):>32}{_triple(row.generate_20):>36}"
 
 
 def _triple(times: Percentiles) -> str:
