@@ -1,7 +1,7 @@
 """Puts the advisor together, and what learns of it: from settings to back end, cache, calibration and weights."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -9,36 +9,24 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trader import assembly
-from trader.adapters.context import (
-    EconomicCalendar,
-    RecentHeadlines,
-    load_events,
-    load_headlines,
-    open_correlated,
-)
 from trader.adapters.ensemble_advisor import EnsembleAdvisor
 from trader.adapters.fitted import Fitted, load_fitted
 from trader.adapters.learned_file import LearnedFile
 from trader.adapters.off_advisor import OffAdvisor
-from trader.adapters.phi3.thread_backend import ThreadBackend
-from trader.adapters.phi3.worker_backend import Prompts, WorkerBackend
 from trader.adapters.recorded_advisor import RecordedAdvisor
 from trader.adapters.recording import RecordedAnswers
-from trader.adapters.recording_file import is_recording, read_recording
+from trader.adapters.recording_file import is_recording
 from trader.adapters.rules_advisor import RulesAdvisor
 from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
 from trader.advisor.calibration import Calibration
-from trader.advisor.hedge import ByRegime, HedgeRules
 from trader.advisor.outcomes import OutcomeTracker
-from trader.advisor.probes import probe_questions
-from trader.advisor.prompt import ContextSource, PromptMaker
 from trader.analysis.log import Kind, LogReader, open_log
-from trader.domain.instruments import Instrument, instrument
-from trader.domain.sessions import Calendar
+from trader.backends import configured_backend, prompt_maker, recorded_from
+from trader.domain.instruments import Instrument
 from trader.errors import ConfigurationError, InputError, InvariantError
 from trader.exchange_log import ExchangeLog
-from trader.learning import Learned, Learner
+from trader.learning import Learned, Learner, Thresholds
 from trader.ports import Advisor, AdvisorBackend
 from trader.records import AdvisorRecord, StartRecord
 from trader.settings import Settings
@@ -84,7 +72,7 @@ def advising(settings: Settings, market: Instrument, choice: AdvisorChoice) -> A
             rules = assembly.ask_rules(settings, is_patient=choice.is_patient)
             asker = Asker(RulesAdvisor(), rules, cache)
             return given(settings, market, asker, "rules", choice.state_dir)
-        case "recorded" if not is_recording(_recorded_from(settings)):
+        case "recorded" if not is_recording(recorded_from(settings)):
             return _from_log(settings, market)
         case "recorded" | "phi3" | "openai" | "ensemble":
             return _by_model(settings, market, choice)
@@ -94,7 +82,7 @@ def given(
     settings: Settings, market: Instrument, advisor: Advisor, identity: str, state_dir: Path | None = None
 ) -> Advising:
     """An advisor that is there already, and whose confidence is taken as it is."""
-    learner = _learner(settings, market, _Taught(fitted=_fitted(settings, market, None)))
+    learner = _learner(settings, market, _Taught(thresholds=_thresholds(settings, market, None)))
     kept = _kept(state_dir, identity, learner)
     learned = _restored(kept, learner)
     if learned is None:
@@ -115,28 +103,43 @@ def given(
 
 def _from_log(settings: Settings, market: Instrument) -> Advising:
     """What a log's advisor said, with what its run had learned before: its weights go the same way again."""
-    log = open_log(_recorded_from(settings))
+    log = open_log(recorded_from(settings))
     record = _model_of(log)
     advisor = RecordedAdvisor(entry.bar() for entry in log.entries() if entry.kind is Kind.BAR)
-    fitted = _fitted(settings, market, None if record is None else record.identity)
-    learner = _learner(settings, market, _Taught(fitted=fitted))
+    thresholds = _thresholds(settings, market, None if record is None else record.identity)
+    learner = _learner(settings, market, _Taught(thresholds=thresholds))
     if learner is not None and record is not None and record.learned is not None:
         learner.restore(msgspec.convert(record.learned, Learned))
-    identity = f"recorded:{_recorded_from(settings).name}"
+    identity = f"recorded:{recorded_from(settings).name}"
     return Advising(advisor=advisor, learner=learner, record=record, identity=identity)
 
 
 def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> Advising:
     if not choice.is_patient:
         _demand_named_server(settings)
-    prompts = prompt_maker(settings)
-    backend = _backend(settings, prompts, choice)
+    told = _untold if choice.exchanges is None else choice.exchanges.reason
+    backend = configured_backend(settings, prompt_maker(settings), told, is_patient=choice.is_patient)
+    return behind(settings, market, backend, choice)
+
+
+def behind(
+    settings: Settings,
+    market: Instrument,
+    backend: AdvisorBackend,
+    choice: AdvisorChoice,
+    thresholds: Mapping[int, Thresholds] | None = None,
+) -> Advising:
+    """A model's `backend` behind cache and calibration; `thresholds` replace the fusion's bounds by regime.
+
+    It begins with what `advisor.calibration.fitted` holds, then with what live runs have learned.
+    """
     calibration = Calibration(assembly.calibration_rules(settings), settings.execution.target_multiple)
     fitted = _fitted(settings, market, backend.identity)
     if fitted is not None:
         calibration.restore(replace(fitted.calibration, pending=()))
+        thresholds = fitted.thresholds if thresholds is None else thresholds
     ensemble = backend if isinstance(backend, EnsembleAdvisor) else None
-    learner = _learner(settings, market, _Taught(calibration=calibration, ensemble=ensemble, fitted=fitted))
+    learner = _learner(settings, market, _Taught(calibration=calibration, ensemble=ensemble, thresholds=thresholds))
     start = "" if fitted is None else fitted.sha256
     kept = _kept(choice.state_dir, backend.identity + start, learner)
     learned = _restored(kept, learner)
@@ -151,6 +154,10 @@ def _by_model(settings: Settings, market: Instrument, choice: AdvisorChoice) -> 
     record = _record(settings, backend, fitted, learned)
     identity = f"{settings.advisor.backend}:{_digest(record)}"
     return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
+
+
+def _untold(prompt_sha256: str, text: str) -> None:
+    """Nobody keeps reasons."""
 
 
 def _demand_named_server(settings: Settings) -> None:
@@ -183,6 +190,11 @@ def _fitted(settings: Settings, market: Instrument, identity: str | None) -> Fit
     return fitted
 
 
+def _thresholds(settings: Settings, market: Instrument, identity: str | None) -> Mapping[int, Thresholds] | None:
+    fitted = _fitted(settings, market, identity)
+    return None if fitted is None else fitted.thresholds
+
+
 def _kept(folder: Path | None, identity: str, learner: Learner | None) -> LearnedFile | None:
     return None if folder is None or learner is None else LearnedFile(folder, identity)
 
@@ -205,75 +217,6 @@ def _digest(said: Struct) -> str:
     return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:ID_DIGITS]
 
 
-def prompt_maker(settings: Settings) -> PromptMaker:
-    """Who renders questions, with the files that the settings name; InputError where one cannot be read."""
-    prompt = settings.prompt
-    sources: list[ContextSource] = []
-    if prompt.calendar_file is not None:
-        sources.append(EconomicCalendar(load_events(Path(prompt.calendar_file)), prompt.calendar_minutes))
-    if prompt.headlines_file is not None:
-        headlines = load_headlines(Path(prompt.headlines_file))
-        sources.append(RecentHeadlines(headlines, prompt.headlines_minutes, prompt.headlines_max))
-    if prompt.correlated_file is not None:
-        if prompt.correlated_market is None:
-            msg = "prompt.correlated_file needs prompt.correlated_market, the root of its market, such as ES"
-            raise ConfigurationError(msg)
-        other = instrument(prompt.correlated_market)
-        path = Path(prompt.correlated_file)
-        sources.append(open_correlated(path, market=other, calendar=Calendar.load(), anonymise=prompt.anonymise))
-    return PromptMaker(assembly.prompt_rules(settings), sources)
-
-
-def _backend(settings: Settings, prompts: PromptMaker, choice: AdvisorChoice) -> AdvisorBackend:
-    name = settings.advisor.backend
-    if name == "recorded":
-        return _from_recording(settings, prompts, choice)
-    if name != "ensemble":
-        return model_backend(settings, name, prompts, _told(choice))
-    members = settings.advisor.ensemble.members
-    adaptive = settings.fusion.adaptive
-    rules = HedgeRules(
-        start=(1 / len(members),) * len(members), learning_rate=adaptive.learning_rate, share=adaptive.share
-    )
-    backends = [model_backend(settings, member, prompts, _told(choice)) for member in members]
-    return EnsembleAdvisor(backends, ByRegime(rules), settings.advisor.legal_mass_min)
-
-
-def model_backend(
-    settings: Settings, name: str, prompts: PromptMaker, on_reason: Callable[[str, str], None]
-) -> AdvisorBackend:
-    """The back end of that name with its model or server; not started."""
-    probes = tuple(prompts.render(question) for question in probe_questions(instrument(settings.market)))
-    made = Prompts(render=prompts.render, identity=prompts.identity, probes=probes)
-    match name:
-        case "rules":
-            return RulesAdvisor()
-        case "openai":
-            from trader.adapters.openai.backend import OpenAiBackend  # noqa: PLC0415 -- aiohttp, for those who ask a server
-
-            return OpenAiBackend(assembly.openai_options(settings), prompts.render, prompts.identity)
-        case "phi3" if settings.advisor.worker.isolation == "thread":
-            return ThreadBackend(assembly.model_options(settings), made)
-        case "phi3":
-            rules = assembly.worker_rules(settings)
-            return WorkerBackend(assembly.model_options(settings), made, rules, on_reason=on_reason)
-        case _:
-            msg = f"advisor.backend: {name} is no model"
-            raise ConfigurationError(msg)
-
-
-def _told(choice: AdvisorChoice) -> Callable[[str, str], None]:
-    return _untold if choice.exchanges is None else choice.exchanges.reason
-
-
-def _untold(prompt_sha256: str, text: str) -> None:
-    """Nobody keeps reasons."""
-
-
-def _recorded_from(settings: Settings) -> Path:
-    return Path(settings.advisor.recorded_from or "")
-
-
 def _model_of(log: LogReader) -> AdvisorRecord | None:
     """The model that was recorded, if one was: what it may know it still may know. A part of a run has its run's.
 
@@ -291,35 +234,25 @@ def _model_of(log: LogReader) -> AdvisorRecord | None:
     raise InputError(msg)
 
 
-def _from_recording(settings: Settings, prompts: PromptMaker, choice: AdvisorChoice) -> RecordedAnswers:
-    if not choice.is_patient:
-        msg = (
-            f"advisor.recorded_from: {_recorded_from(settings).name} is a recording, and answers backtests only; "
-            "use backend phi3, openai or rules for bars as they come"
-        )
-        raise ConfigurationError(msg)
-    return RecordedAnswers(read_recording(_recorded_from(settings)), prompts.render, prompts.identity)
-
-
 class _Taught(Struct, frozen=True, kw_only=True):
     """What else learns from outcomes, or has learned beforehand."""
 
     calibration: Calibration | None = None
     ensemble: EnsembleAdvisor | None = None
-    fitted: Fitted | None = None
+    thresholds: Mapping[int, Thresholds] | None = None
 
 
 def _learner(settings: Settings, market: Instrument, taught: _Taught) -> Learner | None:
     """What follows outcomes, where anything does."""
     adaptive = assembly.adaptive(settings)
-    if adaptive is None and taught.calibration is None and taught.fitted is None:
+    if adaptive is None and taught.calibration is None and taught.thresholds is None:
         return None
     return Learner(
         OutcomeTracker(assembly.outcome_terms(settings, market)),
         assembly.fusion_rules(settings),
         calibration=taught.calibration,
         adaptive=adaptive,
-        thresholds=None if taught.fitted is None else taught.fitted.thresholds,
+        thresholds=taught.thresholds,
         ensemble=taught.ensemble,
     )
 

@@ -10,7 +10,7 @@ from trader.adapters.recording import RecordedAnswers
 from trader.adapters.recording_file import Head, Key, Recorded, Recording, RecordingFile
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Question, Scores
-from trader.advisors import prompt_maker
+from trader.backends import prompt_maker
 from trader.evaluation.advised import advised_by, replay
 from trader.evaluation.prefill import AnsweredAtOnce, Missing, MissingWatch
 from trader.evaluation.runs import Market

@@ -10,7 +10,7 @@ from prefill_builders import HEAD, Bars, Model
 from trader.adapters.columns import concatenate
 from trader.adapters.fitted import load_fitted
 from trader.adapters.recording_file import RecordingFile
-from trader.advisors import prompt_maker
+from trader.backends import prompt_maker
 from trader.commands import advisor_fit
 from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.instruments import instrument

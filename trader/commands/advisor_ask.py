@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Answer, Question
-from trader.advisors import model_backend, prompt_maker
+from trader.backends import model_backend, prompt_maker
 from trader.commands.common import settings_from
 from trader.domain.actions import ACTIONS, Action
 from trader.domain.decisions import AdviceStatus

@@ -12,8 +12,8 @@ from trader.adapters.columns import concatenate
 from trader.adapters.fitted import Fitted, check_writable, write_fitted
 from trader.adapters.recording_file import read_recording
 from trader.advisor.hedge import REGIMES
-from trader.advisors import prompt_maker
 from trader.analysis.fit import GRID, Worth
+from trader.backends import prompt_maker
 from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar

@@ -22,7 +22,7 @@ from trader.adapters.recording_file import Head, Key, Recorded, Recording, Recor
 from trader.advisor.prompt import PromptMaker
 from trader.advisor.question import Answer
 from trader.advisor.replies import answer_from_text
-from trader.advisors import model_backend, prompt_maker
+from trader.backends import model_backend, prompt_maker
 from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.decisions import AdviceStatus
 from trader.domain.instruments import instrument

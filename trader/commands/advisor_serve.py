@@ -24,7 +24,7 @@ from trader.adapters.phi3.worker_backend import COMMAND
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Scores
-from trader.advisors import prompt_maker
+from trader.backends import prompt_maker
 from trader.commands.common import settings_from
 from trader.domain.instruments import instrument
 from trader.errors import ConfigurationError, UsageError
