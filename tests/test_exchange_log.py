@@ -2,17 +2,26 @@
 
 import math
 import threading
+from pathlib import Path
 
 import msgspec
 import pytest
 from builders import a_question
+from line_builders import FACTS, settings_with
 from line_fakes import MemoryJournal
 
+from trader.adapters.journal import ReplayJournal
 from trader.advisor.question import Answer, Scores, Trace
+from trader.app import assemble
 from trader.asides import AsideLine, ExchangeRecord, ReasonRecord
+from trader.chain import extra
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
+from trader.domain.instruments import instrument
 from trader.exchange_log import ExchangeLog
+from trader.logbook import Logbook
+from trader.recorder import Recorder
+from trader.records import IdsRecord
 
 TRACE = Trace(
     backend="phi3", messages=(("system", "Be brief."), ("user", "RSI 50")), reply="BUY | 0.80 | up", latency_ms=7.5
@@ -153,3 +162,34 @@ def test_reasons_that_nobody_fetches_are_bounded(log: ExchangeLog, journal: Memo
     records = written(journal)
     assert len(records) == 1_000
     assert records[0] == ReasonRecord(prompt_sha256="5", text="because")
+
+
+def test_reasons_of_a_session_stand_in_its_file(tmp_path: Path) -> None:
+    """Those for its last answer too, which come after it; and those of the last session when the run is closed."""
+    log = ExchangeLog()
+    run = assemble(settings_with("advisor.backend=rules"), FACTS, log=None)
+    journal = ReplayJournal(tmp_path, "run")
+    log.connect(journal)
+    logbook = Logbook(a_recorder(), journal, run.start, log)
+    logbook.begin_session("2023-03-15")
+    log.exchange(a_question(), FULL)
+    log.reason("ab" * 32, "momentum is up")
+    logbook.begin_session("2023-03-16")
+    log.reason("cd" * 32, "momentum is down")
+    logbook.close(0, run.engine._parts.router, run.engine._parts.book)
+
+    first, second = (
+        [msgspec.json.decode(line, type=AsideLine) for line in path.read_bytes().splitlines()]
+        for path in sorted((tmp_path / "run").glob("advisor-*.jsonl"))
+    )
+    assert [line.reason for line in first] == [None, ReasonRecord(prompt_sha256="ab" * 32, text="momentum is up")]
+    assert [line.reason for line in second] == [ReasonRecord(prompt_sha256="cd" * 32, text="momentum is down")]
+
+
+def a_recorder() -> Recorder:
+    """Whatever writes the decisions."""
+    stamp = extra({"mode": "replay", "run_id": "by-hand"})
+    ids = IdsRecord(config="c", bundle="b", advisor="a", schema="s")
+    return Recorder(
+        stamp=lambda: stamp, ids=ids, instrument=instrument("NQ"), daily_limit_cents=100_000, is_veto_enabled=True
+    )

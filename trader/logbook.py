@@ -38,6 +38,8 @@ class Logbook:
 
     def begin_session(self, date: str) -> None:
         """Begin the file of another session; the run's first file begins with the manifest."""
+        if self._exchanges is not None and self._session:
+            self._exchanges.flush()  # reasons for the last answers stand with them
         self._journal.begin_file(date)
         if self._start is not None:
             self._journal.write(self._recorder.start(self._start))
