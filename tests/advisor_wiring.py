@@ -44,6 +44,7 @@ WIRING: list[Wire] = [
     ("llm_model.revision=0a67737c", MODEL, {"revision": "0a67737c"}),
     ("llm_model.quantization=int4", MODEL, {"quantization": "int4"}),
     ("llm_model.device=cpu", MODEL, {"device": "cpu"}),
+    ("llm_model.graphs=on", MODEL, {"graphs": "on"}),
     *_both("llm_model.max_new_tokens=60", {"max_new_tokens": 60}),
     *_both("llm_model.cot_max_tokens=90", {"cot_max_tokens": 90}),
     *_both("llm_model.sample=true", {"sample": True}),

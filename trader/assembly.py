@@ -175,6 +175,7 @@ def model_options(settings: Settings) -> ModelOptions:
         revision=model.revision,
         quantization=model.quantization,
         device=model.device,
+        graphs=model.graphs,
         mode=advisor.mode,
         max_new_tokens=model.max_new_tokens,
         cot_max_tokens=model.cot_max_tokens,

@@ -135,6 +135,7 @@ class LlmModelSettings(Section):
     revision: Annotated[str | None, Field(min_length=1)]
     quantization: Literal["int8", "int4", "none"]
     device: Device
+    graphs: Literal["auto", "on", "off"]
     max_new_tokens: Annotated[int, Field(ge=1, le=4_096)]
     cot_max_tokens: Annotated[int, Field(ge=1, le=4_096)]
     sample: bool
