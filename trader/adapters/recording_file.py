@@ -7,7 +7,6 @@ another model, precision, mode or prompt would answer belongs in another file.
 
 import math
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -16,11 +15,13 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from trader.adapters.lock import open_alone
 from trader.advisor.question import Scores
 from trader.domain.actions import ACTIONS
 from trader.errors import InputError
 
 VERSION = 1
+TAKEN = "another command is adding to this recording; wait for it, or choose another file with --out"
 BEGINNING = b'{"recording":'
 SUM_TOLERANCE = 1e-6
 _UNDECODABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
@@ -86,7 +87,7 @@ class RecordingFile:
         """Begin the file, or go on with it. InputError where it is another's, damaged or in use, or not writable."""
         self.path = path
         self.head = head
-        self._file = _open_alone(path)
+        self._file = _opened(path)
         try:
             self._answers: dict[Key, Recorded] = {}
             self.notes: tuple[str, ...] = ()
@@ -251,24 +252,13 @@ def _line(key: Key, recorded: Recorded) -> bytes:
     return msgspec.json.encode(entry) + b"\n"
 
 
-def _open_alone(path: Path) -> BinaryIO:
+def _opened(path: Path) -> BinaryIO:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab")
+        return open_alone(path, TAKEN)
     except OSError as error:
         msg = f"{path} cannot be written ({error.strerror}); choose another file with --out"
         raise InputError(msg) from error
-    if sys.platform == "win32":
-        return file
-    import fcntl  # noqa: PLC0415 -- not on every platform
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        msg = f"{path}: another command is adding to this recording; wait for it, or choose another file with --out"
-        raise InputError(msg) from None
-    return file
 
 
 def _refuse_another(path: Path, there: Head, wanted: Head) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
+from trader.adapters.lock import open_alone
 from trader.errors import InputError, TrainingInterruptedError
 from trader.policy.manifest import Evaluation, Span
 from trader.training import snapshot as snapshots
@@ -16,7 +17,6 @@ from trader.training.bundling import keep_bundle, network_of
 from trader.training.ground import Ground
 from trader.training.judge import validate
 from trader.training.learner import Update
-from trader.training.lock import open_alone
 from trader.training.phases import (
     BOARD,
     BUNDLE,

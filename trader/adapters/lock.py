@@ -1,4 +1,4 @@
-"""One training at a time in a folder: two would write each other's curve."""
+"""One writer at a time: two that append to a file would write into each other's lines."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import BinaryIO
 from trader.errors import InputError
 
 
-def open_alone(path: Path) -> BinaryIO:
-    """Open `path` to append to it, for this process alone until it is closed; InputError if another has it.
+def open_alone(path: Path, taken: str) -> BinaryIO:
+    """Open `path` to append to it, for this process alone until it is closed; InputError with `taken` if another has it.
 
     The lock goes with the process, however that ends. Windows has no such lock, and none is held there.
     """
@@ -21,6 +21,6 @@ def open_alone(path: Path) -> BinaryIO:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.close()
-        msg = f"{path}: another training is at work here; wait for it, or stop it, then go on with --resume"
+        msg = f"{path}: {taken}"
         raise InputError(msg) from None
     return file
