@@ -35,6 +35,9 @@ from trader.training.transfer import critic_of, save_critic
 from trader.training.watch import Watch
 
 
+TAKEN = "another training is at work here; wait for it, or stop it, then go on with --resume"
+
+
 class Course(Struct, frozen=True, kw_only=True, eq=False):
     """What all phases of a run share. `held_out` are the validation dates, None where there are none.
 
@@ -82,7 +85,7 @@ class _Training:
         self._kept_steps: int | None = story.get("kept_steps")
         self._watch.action, self._watch.one_sided_since = story.get("one_sided", [None, 0])
         folder.mkdir(parents=True, exist_ok=True)
-        self._curve = open_alone(folder / CURVE)
+        self._curve = open_alone(folder / CURVE, TAKEN)
         self._curve.seek(story.get("curve_bytes", 0))  # where the file ends from now on, and what `tell` says
         self._curve.truncate()
         self._board = Board(folder / BOARD, self._learner)
