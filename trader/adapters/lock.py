@@ -8,7 +8,7 @@ from trader.errors import InputError
 
 
 def open_alone(path: Path, taken: str) -> BinaryIO:
-    """Open `path` to append to it, for this process alone until it is closed; InputError with `taken` if it is another's.
+    """Open `path` to append, for this process alone until it is closed; InputError with `taken` if another has it.
 
     The lock goes with the process, however that ends. Windows has no such lock, and none is held there.
     """

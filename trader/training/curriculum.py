@@ -34,7 +34,6 @@ from trader.training.phases import (
 from trader.training.transfer import critic_of, save_critic
 from trader.training.watch import Watch
 
-
 TAKEN = "another training is at work here; wait for it, or stop it, then go on with --resume"
 
 
