@@ -20,7 +20,7 @@ from trader.domain.bars import Bar
 from trader.domain.decisions import AdviceStatus, NotAsked, Proposal
 from trader.domain.sessions import Calendar
 from trader.fusion import FusionRules
-from trader.learning import Adaptive, Learned, Learner, Thresholds
+from trader.learning import Adaptive, AdaptiveCosts, Learned, Learner, Thresholds
 from trader.outlook import Outlook, Reading
 from trader.pipeline import Look
 
@@ -253,6 +253,29 @@ def test_rules_have_the_thresholds_of_their_regime() -> None:
     school.bar(rl=SELL, llm=BUY, regime=-1)
     school.bar(TARGET, asks=False)
     assert school.learner.rules(-1) == replace(fitted, llm_weight=school.weight(-1))
+
+
+def test_costs_of_a_learned_weight_are_told_apart() -> None:
+    """SELL lost, BUY won. The mix of 0.7 and 0.3 lost 0.7, that under a cap of 0.25 lost 0.75, SELL itself 1."""
+    school = School(adaptive=adaptive(weight_max=0.25))
+    assert school.learner.costs == AdaptiveCosts(outcomes=0, learned_loss=0.0, cap_cost=0.0, choice_cost=0.0)
+    school.bar(rl=SELL, llm=BUY)
+    school.learner.decided(0, SELL)
+    school.bar(TARGET, rl=SELL)
+    school.learner.decided(1, SELL)
+    school.bar(TARGET, asks=False)
+
+    costs = school.learner.costs
+    assert costs is not None
+    assert (costs.outcomes, costs.learned_loss) == (1, pytest.approx(0.7))
+    assert (costs.cap_cost, costs.choice_cost) == (pytest.approx(0.05), pytest.approx(0.25))
+    assert school.learner.weights == {-1: 0.25, 0: 0.25, 1: 0.25}
+
+
+def test_costs_of_a_fixed_weight_are_none() -> None:
+    """Nothing was learned that could have cost anything."""
+    learner = School(calibration=Calibration(LEARNS, 3.0)).learner
+    assert (learner.costs, learner.weights) == (None, None)
 
 
 class Choir:
