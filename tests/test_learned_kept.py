@@ -75,6 +75,23 @@ def test_state_that_no_run_can_have_written_is_set_aside(tmp_path: Path) -> None
         assert not kept.path.exists()
 
 
+def test_calibration_of_another_shape_is_set_aside(tmp_path: Path) -> None:
+    """Of a program with other actions: a model begins anew, its weights too, and is not even loaded for it."""
+
+    def of_model() -> Advising:
+        return advice_of(tmp_path, "advisor.backend=phi3", "llm_model.name=models/phi", "llm_model.revision=abc")
+
+    nothing = learner_of(of_model()).learned()
+    assert nothing.calibration is not None
+    shape = msgspec.structs.replace(nothing.calibration, calibrators=nothing.calibration.calibrators[:5])
+    kept_in(of_model()).write(Learned(calibration=shape, weights=EVEN, members=None))
+    with structlog.testing.capture_logs() as said:
+        advice = of_model()
+
+    assert [line["event"] for line in said] == ["learned_state_set_aside"]
+    assert learner_of(advice).learned() == nothing
+
+
 def test_first_regime_of_a_file_whose_last_is_damaged_is_not_believed(tmp_path: Path) -> None:
     """All of it or nothing."""
     kept_in(advice_of(tmp_path)).write(

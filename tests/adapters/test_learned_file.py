@@ -1,6 +1,5 @@
 """What is kept from run to run, and what becomes of a file that is not to be trusted."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -53,11 +52,25 @@ def test_each_advisor_has_a_file_of_its_own(kept: LearnedFile) -> None:
     assert kept.read() == LEARNED
 
 
-@pytest.mark.parametrize("change", [{"version": 0}, {"version": 2}, {"advisor": "phi3@2"}])
-def test_file_of_another_version_or_advisor_is_set_aside(kept: LearnedFile, change: dict[str, object]) -> None:
-    """Whatever its name says."""
+@pytest.mark.parametrize(
+    ("written", "changed"),
+    [
+        (b'"version":1', b'"version":0'),
+        (b'"version":1', b'"version":2'),
+        (b'"advisor":"phi3@1"', b'"advisor":"phi3@2"'),
+        (b"-2.3", b"-2.4"),
+        (b'"rates":[{"wins":0.0,"count":0.0},', b'"rates":['),
+    ],
+    ids=["an older version", "a newer version", "another advisor", "another figure", "a figure less"],
+)
+def test_file_of_another_version_advisor_or_hand_is_set_aside(
+    kept: LearnedFile, written: bytes, changed: bytes
+) -> None:
+    """Whatever its name says: what is gone on from is what a run has written."""
     kept.write(LEARNED)
-    body = json.dumps(json.loads(kept.path.read_bytes()) | change).encode()
+    whole = kept.path.read_bytes()
+    body = whole.replace(written, changed)
+    assert body != whole
     kept.path.write_bytes(body)
     assert_set_aside(kept, body)
 
@@ -70,8 +83,8 @@ def test_file_of_another_version_or_advisor_is_set_aside(kept: LearnedFile, chan
         b'{"version":1}',
         b"\xff\xfe",
         b"[" * 100_000,
-        b'{"version":1,"advisor":"phi3@1","more":' + b"[" * 100_000,
-        b'{"version":1,"advisor":"phi3@1","learned":{"calibration":7,"weights":null,"members":null}}',
+        b'{"version":1,"more":' + b"[" * 100_000,
+        b'{"version":1,"advisor":"phi3@1","sha256":"","learned":{"calibration":7,"weights":null,"members":null}}',
     ],
     ids=["empty", "cut", "incomplete", "no text", "nested", "nested where nothing is expected", "of another shape"],
 )

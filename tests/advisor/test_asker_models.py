@@ -19,6 +19,8 @@ from trader.errors import ConfigurationError, InputError, InvariantError
 
 TRACE = Trace(backend="phi3", messages=(("user", "RSI 50"),), reply=None, latency_ms=12.5)
 OFF = CalibrationRules(mode=CalibrationMode.OFF, legal_mass_min=0.2, learns=True)
+PATIENT_BREAKER = replace(REPLAY, breaker_reset_s=3_600)
+"""Once open, open for all questions of a test."""
 OPTIONAL = replace(REPLAY, is_required=False)
 
 
@@ -122,7 +124,7 @@ def test_answer_that_leaves_little_to_valid_actions_is_invalid_and_a_failure() -
 
     async def scenario(_: ManualClock) -> None:
         backend = Model(scored(0.25, 0.625, 0.125, legal_mass=0.19))
-        asker = an_asker_of(backend, replace(REPLAY, breaker_reset_s=3_600), calibration=Calibration(OFF, 3.0))
+        asker = an_asker_of(backend, PATIENT_BREAKER, calibration=Calibration(OFF, 3.0))
         answers = [await asker.answer(at(minute)) for minute in range(6)]
         assert {answer.advice for answer in answers} == {None}
         assert [answer.status for answer in answers] == [AdviceStatus.INVALID] * 5 + [AdviceStatus.BREAKER_OPEN]
@@ -207,7 +209,7 @@ def test_answers_of_a_back_end_that_only_fails_are_all_asked_where_the_breaker_i
 
     async def scenario(_: ManualClock) -> None:
         backend = Scripted(RuntimeError("down"))
-        asker = an_asker_of(backend, replace(REPLAY, breaker_errors=0))
+        asker = an_asker_of(backend, replace(PATIENT_BREAKER, breaker_errors=0))
         statuses = {(await asker.answer(at(minute))).status for minute in range(20)}
         assert (statuses, len(backend.asked)) == ({AdviceStatus.ERROR}, 20)
 
@@ -220,7 +222,7 @@ def test_answer_that_a_recording_lacks_is_missing_and_no_failure() -> None:
     async def scenario(_: ManualClock) -> None:
         missing = Answer(status=AdviceStatus.MISSING)
         backend = Model(missing)
-        asker = an_asker_of(backend, calibration=Calibration(OFF, 3.0))
+        asker = an_asker_of(backend, PATIENT_BREAKER, calibration=Calibration(OFF, 3.0))
         answers = [await asker.answer(at(minute)) for minute in range(8)]
         assert answers == [missing] * 8
         assert missing.usable is None

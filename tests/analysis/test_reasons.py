@@ -118,7 +118,7 @@ def test_reason_cannot_steer_a_terminal(run: Path) -> None:
 
 def test_lines_of_the_advisor_log_that_cannot_be_read_explain_nothing(run: Path) -> None:
     """A last line that a crash has cut, one that is no UTF-8, one of another shape, one nested without end."""
-    broken = [b'{"reason":7}\n', b"\xff\xfe\n", b"[" * 100_000 + b"\n", b"\n"]
+    broken = [b'{"reason":7}\n', b"\xff\xfe\n", b'{"more":' + b"[" * 100_000 + b"\n", b"\n"]
     write_asides(run, FIRST, *broken, a_reason("aa", "momentum is up"), a_reason("aa", "cut short")[:30])
     assert reasons_in(run)[0] == "10 09:31 momentum is up"
 

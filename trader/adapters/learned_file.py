@@ -18,7 +18,8 @@ VERSION = 1
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     advisor: str
-    learned: Learned
+    sha256: str
+    learned: msgspec.Raw
 
 
 class LearnedFile:
@@ -32,6 +33,7 @@ class LearnedFile:
         """What was learned before; None where nothing was, or where the file is not to be trusted."""
         try:
             kept = msgspec.json.decode(self.path.read_bytes(), type=_Kept)
+            learned = msgspec.json.decode(kept.learned, type=Learned)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -40,15 +42,20 @@ class LearnedFile:
         if (kept.version, kept.advisor) != (VERSION, self._identity):
             self.set_aside("it is of another version or advisor")
             return None
-        return kept.learned
+        if kept.sha256 != hashlib.sha256(kept.learned).hexdigest():
+            self.set_aside("it is not as it was written")
+            return None
+        return learned
 
     def write(self, learned: Learned) -> None:
         """Replace the file, or leave it whole and say so: trading does not stop for it."""
-        body = msgspec.json.encode(_Kept(version=VERSION, advisor=self._identity, learned=learned))
+        said = msgspec.json.encode(learned)
+        digest = hashlib.sha256(said).hexdigest()
+        kept = _Kept(version=VERSION, advisor=self._identity, sha256=digest, learned=msgspec.Raw(said))
         part = self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(body + b"\n")
+            part.write_bytes(msgspec.json.encode(kept) + b"\n")
             part.replace(self.path)
         except OSError as error:
             log.error(  # noqa: TRY400 -- the reason says it all
