@@ -76,6 +76,19 @@ def test_weight_in_the_record_is_the_learned_one_on_every_bar() -> None:
     assert not any(record.account.trades or record.account.position for record in records)
 
 
+def test_costs_of_the_weight_are_counted_by_what_was_decided() -> None:
+    """HOLD was decided throughout, and lost wherever BUY has won; the three parts of its loss make up the whole."""
+    records = learned().records()
+    ended = [outcome_of(records, i) for i, record in enumerate(records) if record.llm is not None]
+    won = [end[1] for end in ended if end is not None]
+    learner = learned().parts.learner
+    assert learner is not None
+    costs = learner.costs
+    assert costs is not None
+    assert costs.outcomes == len(won)
+    assert costs.learned_loss + costs.cap_cost + costs.choice_cost == pytest.approx(sum(won))
+
+
 def test_weight_of_a_fixed_run_is_that_of_the_settings() -> None:
     """The control: without `adaptive` nothing moves."""
     fixed = risen(a_buyer(), "advisor.backend=rules", "fusion.llm_weight=0.3")
