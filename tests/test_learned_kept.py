@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 import structlog
 from line_builders import Drive, settings_with
 from line_fakes import FakeAdvisor
@@ -51,6 +52,35 @@ def test_next_run_begins_with_what_the_last_one_kept(tmp_path: Path) -> None:
     assert learner_of(second).learned() == learner_of(first).learned()
     assert second.identity != first.identity == "rules"
     assert advice_of(tmp_path).identity == second.identity
+
+
+@pytest.mark.parametrize("other", ["market=ES", "strategy.name=sma_cross"])
+def test_another_market_or_strategy_in_the_same_folder_begins_with_nothing(tmp_path: Path, other: str) -> None:
+    """Two daemons may share `state.dir`; neither reads, nor writes over, what the other has learned."""
+    first = advice_of(tmp_path)
+    learner_of(first).restore(Learned(calibration=None, weights=EVEN, members=None))
+    first.keep()
+    second = advice_of(tmp_path, other)
+    second.keep()
+
+    assert weights_of(second) == [0.3] * 3
+    assert weights_of(advice_of(tmp_path)) == [0.5] * 3
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "advisor.calibration.mode=probability",
+        "advisor.calibration.learns=false",
+        "advisor.legal_mass_min=0",
+        "advisor.breaker_errors=0",
+        "advisor.breaker_reset_s=61",
+    ],
+)
+def test_whatever_makes_advice_of_an_answer_names_another_advisor(key: str) -> None:
+    """These keys are outside the configuration's hash, as the log holds the advice: the advisor's must tell of them."""
+    model = ("advisor.backend=phi3", "llm_model.name=models/phi", "llm_model.revision=abc")
+    assert advice_of(None, *model).identity == advice_of(None, *model).identity != advice_of(None, *model, key).identity
 
 
 def test_replay_begins_with_nothing_and_leaves_nothing(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from trader.adapters.recording_file import is_recording
 from trader.adapters.rules_advisor import RulesAdvisor
 from trader.advisor.asker import Asker
 from trader.advisor.cache import AdviceCache
-from trader.advisor.calibration import Calibration
+from trader.advisor.calibration import Calibration, CalibrationRules
 from trader.advisor.outcomes import OutcomeTracker
 from trader.analysis.log import Kind, LogReader, open_log
 from trader.backends import configured_backend, prompt_maker, recorded_from
@@ -83,7 +83,7 @@ def given(
 ) -> Advising:
     """An advisor that is there already, and whose confidence is taken as it is."""
     learner = _learner(settings, market, _Taught(thresholds=_thresholds(settings, market, None)))
-    kept = _kept(state_dir, identity, learner)
+    kept = _kept(state_dir, settings, identity, learner)
     learned = _restored(kept, learner)
     if learned is None:
         return Advising(advisor=advisor, learner=learner, record=None, identity=identity, kept=kept)
@@ -141,7 +141,7 @@ def behind(
     ensemble = backend if isinstance(backend, EnsembleAdvisor) else None
     learner = _learner(settings, market, _Taught(calibration=calibration, ensemble=ensemble, thresholds=thresholds))
     start = "" if fitted is None else fitted.sha256
-    kept = _kept(choice.state_dir, backend.identity + start, learner)
+    kept = _kept(choice.state_dir, settings, backend.identity + start, learner)
     learned = _restored(kept, learner)
     exchanges = choice.exchanges
     asker = Asker(
@@ -152,7 +152,13 @@ def behind(
         on_exchange=None if exchanges is None else exchanges.exchange,
     )
     record = _record(settings, backend, fitted, learned)
-    identity = f"{settings.advisor.backend}:{_digest(record)}"
+    made_by = _MadeBy(
+        record=record,
+        calibration=assembly.calibration_rules(settings),
+        breaker_errors=settings.advisor.breaker_errors,
+        breaker_reset_s=settings.advisor.breaker_reset_s,
+    )
+    identity = f"{settings.advisor.backend}:{_digest(made_by)}"
     return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
 
 
@@ -195,8 +201,11 @@ def _thresholds(settings: Settings, market: Instrument, identity: str | None) ->
     return None if fitted is None else fitted.thresholds
 
 
-def _kept(folder: Path | None, identity: str, learner: Learner | None) -> LearnedFile | None:
-    return None if folder is None or learner is None else LearnedFile(folder, identity)
+def _kept(folder: Path | None, settings: Settings, identity: str, learner: Learner | None) -> LearnedFile | None:
+    """Where it is kept: a market's outcomes and a strategy's record are of no use to another, in one folder or not."""
+    if folder is None or learner is None:
+        return None
+    return LearnedFile(folder, f"{settings.market} {settings.strategy.name} {identity}")
 
 
 def _restored(kept: LearnedFile | None, learner: Learner | None) -> Learned | None:
@@ -211,6 +220,15 @@ def _restored(kept: LearnedFile | None, learner: Learner | None) -> Learned | No
         kept.set_aside(str(error))
         return None
     return learned
+
+
+class _MadeBy(Struct, frozen=True, kw_only=True):
+    """What makes a model's advice and is no part of the configuration's hash; see trader/settings/advice.py."""
+
+    record: AdvisorRecord
+    calibration: CalibrationRules
+    breaker_errors: int
+    breaker_reset_s: int
 
 
 def _digest(said: Struct) -> str:
