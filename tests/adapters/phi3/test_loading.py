@@ -127,6 +127,18 @@ def test_tokenizer_of_another_model_is_refused(copied: Path) -> None:
     assert "1000" in refusal_of(copied)
 
 
+def test_labels_that_cannot_be_told_apart_are_no_matter_to_a_model_that_writes(copied: Path) -> None:
+    """A score is refused, and the remedy that its error names is one."""
+    buys = {"type": "Replace", "pattern": {"String": "BUY"}, "content": "buy"}
+    edited(copied / "tokenizer.json", lambda document: document["normalizer"]["normalizers"].insert(0, buys))
+    message = refusal_of(copied)
+    assert "labels BUY apart" in message
+    assert "advisor.mode to generate" in message
+    model = Phi3Model(options(copied, mode="generate"))
+    model.prepare([a_prompt(1.0), a_prompt(2.0)])
+    assert parse_reply(model.generate(a_prompt(), ALL, never)).action in actions_in(ALL)
+
+
 def test_system_prompt_that_is_too_long_is_refused_at_the_start(tiny_model: Phi3Model) -> None:
     """And at a question: the limit is in tokens."""
     tiny_model.check("You trade.")

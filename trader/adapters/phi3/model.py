@@ -12,7 +12,7 @@ from trader.adapters.phi3.batch import BatchReader
 from trader.adapters.phi3.chat import Chat, common_prefix
 from trader.adapters.phi3.constrained import Constraint, TokenTable
 from trader.adapters.phi3.generation import Sampling, Stop, Writer
-from trader.adapters.phi3.labels import label_tokens, scores_of
+from trader.adapters.phi3.labels import FIRST_TOKENS, label_tokens, scores_of
 from trader.adapters.phi3.loading import load
 from trader.adapters.phi3.options import ModelOptions
 from trader.adapters.phi3.prefix import PrefixCache
@@ -50,7 +50,7 @@ class Phi3Model:
         self._options = options
         self._loaded = load(options)
         self._chat = Chat(self._loaded, options.name, options.prompt_limit)
-        self._labels = label_tokens(self._chat)
+        self._labels = label_tokens(self._chat) if options.mode == "score" else None  # a written reply needs none
         self._prefix = PrefixCache(sequence_for(options, self._loaded.model, self._loaded.device))
         self._prepared: tuple[int, ...] = ()
         self._batch: BatchReader | None = None
@@ -88,10 +88,10 @@ class Phi3Model:
         sequences = [self._chat.encode(probe.messages) for probe in probes]
         self._prepared = common_prefix(sequences) if len(set(sequences)) > 1 else ()
         for probe in probes:
-            self.score(probe, ALL_ACTIONS)
+            self._read(probe)
         if isinstance(self._prefix.sequence, FixedSequence) and sequences:
             self._prefix.sequence.warm_up(2 * max(map(len, sequences)) - 2 * len(self._prepared))
-            self.score(probes[0], ALL_ACTIONS)
+            self._read(probes[0])
         if probes and (self._options.mode == "generate" or self._options.wants_reason):
             self.explain(probes[0], ALL_ACTIONS, Action.HOLD, lambda: False)
 
@@ -105,12 +105,14 @@ class Phi3Model:
 
     def score(self, prompt: Prompt, mask: int) -> Scores:
         """The probabilities of the labels in `mask`, in one pass."""
+        labels = self._scored_labels
         prefix, rest = self.split(prompt)
         with self._prefix.reading(prefix, rest) as logits:
-            return scores_of(logits, self._labels, mask)
+            return scores_of(logits, labels, mask)
 
     def score_batch(self, prompts: Sequence[Prompt], masks: Sequence[int]) -> list[Scores]:
         """The scores of many prompts, in order; equal to those of `score` but for rounding, so mark them batched."""
+        labels = self._scored_labels
         self._batch = self._batch or BatchReader(self._loaded.model)
         splits = [self.split(prompt) for prompt in prompts]
         scores: dict[int, Scores] = {}
@@ -118,7 +120,7 @@ class Phi3Model:
             places = [at for at, (own, _) in enumerate(splits) if own == prefix]
             read = self._batch.read(prefix, [splits[at][1] for at in places])
             for at, logits in zip(places, read, strict=True):
-                scores[at] = scores_of(logits, self._labels, masks[at])
+                scores[at] = scores_of(logits, labels, masks[at])
         return [scores[at] for at in range(len(prompts))]
 
     def generate(self, prompt: Prompt, mask: int, should_stop: Stop) -> str:
@@ -142,6 +144,16 @@ class Phi3Model:
             raise ValueError(msg)
         written = self._write(prompt, 1 << action, should_stop, temperature=0.0, thinks=False)
         return written.line.rpartition("|")[2].strip()
+
+    @property
+    def _scored_labels(self) -> FIRST_TOKENS:
+        if self._labels is None:
+            self._labels = label_tokens(self._chat)
+        return self._labels
+
+    def _read(self, prompt: Prompt) -> None:
+        with self._prefix.reading(*self.split(prompt)):
+            pass
 
     def _write(self, prompt: Prompt, mask: int, should_stop: Stop, *, temperature: float, thinks: bool) -> Written:
         options, thought = self._options, ""
