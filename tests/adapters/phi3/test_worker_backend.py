@@ -26,6 +26,7 @@ from worker_builders import (
 
 from trader.adapters.phi3.keeper import LONGEST_PAUSE_S, RestartPause, WorkerRules
 from trader.adapters.phi3.options import ModelOptions
+from trader.adapters.phi3.protocol import FRAME_BYTES
 from trader.adapters.phi3.worker_backend import WorkerBackend
 from trader.advisor.prompt import Message, Prompt
 from trader.domain.actions import Action
@@ -139,6 +140,17 @@ def test_model_that_raises_or_prints_keeps_its_worker(shared: WorkerBackend, wha
     wait_until(lambda: shared.is_ready)
     pid = shared.pid
     assert tell(shared, what).error == words
+    assert tell(shared, "answer").status is AdviceStatus.USED
+    assert shared.pid == pid
+
+
+def test_question_too_long_to_send_is_an_error_of_its_own(shared: WorkerBackend) -> None:
+    """The worker has done nothing wrong, and stays."""
+    wait_until(lambda: shared.is_ready)
+    pid = shared.pid
+    answer = tell(shared, "x" * FRAME_BYTES)
+    assert answer.status is AdviceStatus.ERROR
+    assert f"at most {FRAME_BYTES} can be sent" in (answer.error or "")
     assert tell(shared, "answer").status is AdviceStatus.USED
     assert shared.pid == pid
 

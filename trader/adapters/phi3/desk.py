@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from trader.adapters.phi3.process import WorkerEndedError, WorkerProcess, WorkerRefusedError
-from trader.adapters.phi3.protocol import NEEDS_RESTART, Ask, Cancel, Failed, Reason, Reply
+from trader.adapters.phi3.protocol import NEEDS_RESTART, Ask, Cancel, Failed, ProtocolError, Reason, Reply
 from trader.advisor.prompt import Prompt
 
 CANCEL_PATIENCE_S = 1.0
@@ -159,6 +159,8 @@ class Desk:
                 self._worker.send(message)
             except WorkerEndedError as error:
                 self._condemn(str(error))
+            except ProtocolError as error:  # the question is too long to send: the worker has done nothing wrong
+                self._settle(str(error))
 
     def _condemn(self, why: str) -> None:
         """The asker gives the worker up; the keeper's thread ends it."""
