@@ -93,6 +93,14 @@ def test_close_ends_a_generation() -> None:
     assert errors == ["the advisor was closed"]
 
 
+def test_closed_model_is_asked_nothing() -> None:
+    """As with the process: an error, and at once."""
+    backend = started(Model(RuntimeError("it was asked")))
+    backend.close()
+    answer = backend.ask(a_question())
+    assert (answer.status, answer.error) == (AdviceStatus.ERROR, "the advisor was closed")
+
+
 @pytest.mark.parametrize("error", [ConfigurationError("no such model"), RuntimeError("no such model")])
 def test_model_that_does_not_load_is_a_configuration_error(error: Exception) -> None:
     """Whatever the libraries raise."""

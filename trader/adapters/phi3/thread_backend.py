@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from trader.advisor.prompt import Prompt
 
 
+CLOSED = "the advisor was closed"
+
+
 class ThreadBackend:
     """One model in this process. Reasons are not written: there is nowhere off the decision's path to write them."""
 
@@ -67,7 +70,7 @@ class ThreadBackend:
         """USED, INVALID or ERROR; takes as long as the model takes."""
         model = self._model
         if model is None:
-            msg = "the model was asked before it was started, or after it was closed"
+            msg = "the model was asked before it was started"
             raise InvariantError(msg)
         prompt = self._render(question)
         asked_s = self._clock()
@@ -75,7 +78,7 @@ class ThreadBackend:
         try:
             reply = self._reply(model, prompt, question.mask)
         except Exception as error:  # noqa: BLE001 - whatever the model raises is told as the answer's error
-            reply = "the advisor was closed" if self._closing.is_set() else text_of(error)
+            reply = CLOSED if self._closing.is_set() else text_of(error)
         return answer_of(self._options, question, prompt, reply, (self._clock() - asked_s) * 1_000)
 
     def close(self) -> None:
@@ -83,6 +86,8 @@ class ThreadBackend:
         self._closing.set()
 
     def _reply(self, model: "Phi3Model", prompt: "Prompt", mask: int) -> Reply | str:
+        if self._closing.is_set():
+            return CLOSED
         if self._options.mode == "score":
             return Scored(id=0, scores=model.score(prompt, mask))
         return Written(id=0, text=model.generate(prompt, mask, self._closing.is_set))
