@@ -14,7 +14,8 @@ class ModelOptions(Struct, frozen=True, kw_only=True):
     bfloat16 on a GPU and float32 on a CPU. `device` is auto, cpu, mps, cuda or cuda:N. `mode` score reads the labels'
     probabilities in one pass, generate writes a reply of at most `max_new_tokens`, after `cot_max_tokens` of free
     thought with `chain_of_thought`. `temperature` (0 to 2), `top_p` and `seed` count with `sample` only. `prompt_limit`
-    is tokens. `graphs` says whether a static cache with captured CUDA graphs answers: auto is on for cuda.
+    is tokens. `graphs` says whether a static cache with captured CUDA graphs answers: auto is on for cuda, int8
+    excepted.
     """
 
     name: str
