@@ -16,11 +16,15 @@ from running_server import Running
 
 from trader.adapters.openai.client import MAX_REPLY_BYTES
 from trader.adapters.openai.credential import read_credential
+from trader.adapters.openai.guides import Guide, line_of, passed
 from trader.advisor.question import Answer
 from trader.domain.decisions import AdviceStatus
 from trader.errors import ConfigurationError
 
 GOOD = {"choices": [{"message": {"role": "assistant", "content": "BUY | 0.70 | up"}}]}
+
+
+DEEP = '{"x": ' + "[" * 100_000
 
 
 @pytest.fixture
@@ -108,6 +112,8 @@ async def hold(request: web.Request) -> web.StreamResponse:
         (always(web.json_response({"choices": []})), "no choice"),
         (always(web.json_response({"choices": [{"message": {"role": "assistant", "content": 7}}]})), "no Completion"),
         (always(web.Response(status=500, text="<html>oops</html>")), "HTTP 500"),
+        (always(web.Response(status=500, text=DEEP)), "HTTP 500"),
+        (always(web.Response(status=400, body=b'{"error": {"message": "\xff"}}')), "HTTP 400"),
         (always(web.Response(status=204)), "HTTP 204"),
         (always(web.Response(status=302, headers={"Location": "http://127.0.0.1:1/"})), "redirects are not followed"),
         (always(web.Response(body=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})), "compresses"),
@@ -126,6 +132,12 @@ def test_bad_answer_is_an_error_in_few_words_without_the_token(then, words, cred
     assert words in answer.error
     assert len(answer.error) < 300
     assert TOKEN not in repr(answer)
+
+
+def test_reply_of_a_hundred_thousand_brackets_is_no_advice():
+    """Nor does it pass for a trial."""
+    assert line_of(Guide.JSON_SCHEMA, DEEP) == DEEP
+    assert not passed(Guide.JSON_SCHEMA, DEEP)
 
 
 def test_silent_server_is_left_after_the_timeout():

@@ -115,3 +115,12 @@ def test_empty_list_is_refused():
     """A server that was asked for none, or gives none."""
     with pytest.raises(InputError, match="missing"):
         read_scores([TokenLogprob("BUY", -0.1)], FLAT)
+
+
+@pytest.mark.parametrize("logprob", [1e308, 0.1, -1e308])
+def test_blank_token_of_no_possible_probability_is_refused(logprob):
+    """Whatever is read behind it would be multiplied by it."""
+    blank = TokenLogprob(" ", logprob, (TopLogprob(" ", -0.1),))
+    label = TokenLogprob("HOLD", -0.1, (TopLogprob("HOLD", -0.1),))
+    with pytest.raises(InputError, match="is none"):
+        read_scores((blank, label), FLAT)

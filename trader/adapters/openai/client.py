@@ -142,7 +142,7 @@ class Client:
             return f"{where}: redirects are not followed"
         try:
             message = msgspec.json.decode(content, type=ErrorBody).error.message
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return where
         shown = "".join(each if each.isprintable() else " " for each in self.hide(message))
         return f"{where}: {shown[:SHOWN_CHARS]}"

@@ -55,7 +55,7 @@ def passed(guide: Guide, reply: str) -> bool:
         return reply.strip() == TRIAL_WORD
     try:
         return msgspec.json.decode(reply, type=_JsonTrial).word == TRIAL_WORD
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
 
 
@@ -80,7 +80,7 @@ def line_of(guide: Guide | None, reply: str) -> str:
         return reply
     try:
         advice = msgspec.json.decode(reply, type=_JsonAdvice)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return reply
     reason = " ".join(advice.reason.replace("|", "/").split())
     return f"{advice.action} | {advice.confidence:.6f} | {reason}"

@@ -12,7 +12,7 @@ with or without a leading space, where it begins one label only. The limits of t
 import math
 from collections.abc import Iterable, Sequence
 
-from trader.adapters.openai.wire import TokenLogprob
+from trader.adapters.openai.wire import LOWEST_LOGPROB, TokenLogprob
 from trader.advisor.question import Scores
 from trader.domain.actions import ACTIONS, Action, actions_in
 from trader.errors import InputError
@@ -37,7 +37,7 @@ def read_scores(content: Sequence[TokenLogprob], mask: int) -> Scores:
         unlisted = path + min(*(logprob for _, logprob in top), left_over)
         if position.token.strip(_BLANK_MARKS) or position.logprob is None:
             break
-        path += position.logprob
+        path += _checked_step(position.logprob)
     return _normalised({action: _log_sum(terms) for action, terms in listed.items()}, unlisted)
 
 
@@ -48,6 +48,14 @@ def _checked_rest(logprobs: Sequence[float]) -> float:
         msg = "its log-probabilities are missing or sum to more than 1"
         raise InputError(msg)
     return math.log(max(1.0 - total, _LEFT_AT_LEAST))
+
+
+def _checked_step(logprob: float) -> float:
+    """The logarithm of the probability of a token that was passed over."""
+    if not LOWEST_LOGPROB <= logprob <= math.log(_TOO_LIKELY):
+        msg = f"a log-probability of {logprob:g} is none"
+        raise InputError(msg)
+    return logprob
 
 
 def _begun_by(token: str, actions: Iterable[Action]) -> Action | None:
