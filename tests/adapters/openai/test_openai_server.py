@@ -210,7 +210,12 @@ def test_request_that_cannot_be_answered_is_refused_in_openais_shape(body, statu
         ({"Origin": "http://127.0.0.1"}, 403),
         ({"Host": "evil.example"}, 421),
         ({"Host": "127.0.0.1.evil.example:8000"}, 421),
-        ({"Host": "localhost:8000"}, 200),
+        ({"Host": "192.168.1.2:8000"}, 421),
+        ({"Host": ""}, 421),
+        ({"Host": "LOCALHOST:8000"}, 200),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "127.0.0.2:8000"}, 200),
+        ({"Host": "[::1]"}, 200),
         ({"Host": "[::1]:8000"}, 200),
     ],
 )

@@ -25,6 +25,7 @@ from msgspec import Struct
 from trader.adapters.openai.credential import Secret
 from trader.adapters.openai.desk import Desk, FullError
 from trader.adapters.openai.finding import OURS
+from trader.adapters.openai.listening import is_loopback
 from trader.adapters.openai.wire import (
     LOWEST_LOGPROB,
     ChatRequest,
@@ -49,7 +50,6 @@ MESSAGES_MAX = 64
 TOP_LOGPROBS_MAX = 20
 RETRY_AFTER_S = 1
 ALL_ACTIONS = (1 << ACTION_COUNT) - 1
-_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _ROLES: dict[str, Literal["system", "user", "assistant"]] = {each: each for each in ("system", "user", "assistant")}
 _LABELS = {action.name: action for action in ACTIONS}
 
@@ -110,8 +110,7 @@ class Server:
     async def _checked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if "Origin" in request.headers:
             raise RefusedError(403, "requests of web pages are not answered")
-        host = request.headers.get("Host", "")
-        if self._rules.checks_host and host.lower().rpartition(":")[0] not in _HOSTS and host.lower() not in _HOSTS:
+        if self._rules.checks_host and not _names_this_machine(request.headers.get("Host", "")):
             raise RefusedError(421, "this server answers to the names of its own machine only")
         if request.path != "/health" and not self._is_known(request):
             raise RefusedError(401, "a bearer token is needed")
@@ -144,6 +143,13 @@ class Server:
             raise RefusedError(500, f"the model gave no answer: {error}") from error
         choice = _written(outcome) if isinstance(outcome, str) else _scored(outcome, asked)
         return _json(200, Completion(choices=(choice,), id="advice", model=self._model.identity))
+
+
+def _names_this_machine(host: str) -> bool:
+    """Whether a Host, with or without a port, is one that no name server can have led here."""
+    has_port = ":" in host and not host.endswith("]")
+    name = host.rpartition(":")[0] if has_port else host
+    return is_loopback(name.removeprefix("[").removesuffix("]").lower())
 
 
 @web.middleware
