@@ -3,8 +3,11 @@
 TraderError                      exit code of a command that ends on it
 ├── UsageError                   2   the command line contradicts itself
 ├── InputError                   66  a file is missing, unreadable or not what it must be
-│   └── BadBarError              66  one row of a bar file breaks a rule
+│   ├── BadBarError              66  one row of a bar file breaks a rule
+│   └── StateDamagedError        66  what a daemon has kept of its account is not as it was written
 ├── ConfigurationError           78  a setting is unknown, out of range or contradictory
+│   └── AccessError              77  it is another mode's, account's or process's, or open to other users
+├── StateFailedError             1   what must survive a crash cannot be written: protect, enter nothing
 ├── BundleError                  78  a model bundle is damaged, foreign or does not fit
 ├── LogDamagedError              1   a decision log does not prove itself
 ├── TrainingStoppedError         1   a training that cannot become anything; the message is the diagnosis
@@ -39,10 +42,24 @@ class BadBarError(InputError):
     """One row of a bar file breaks a rule; the message names file, line, field and remedy."""
 
 
+class StateDamagedError(InputError):
+    """What a daemon has kept of its account is not as it was written; the message names file, place and remedy."""
+
+
 class ConfigurationError(TraderError):
     """A setting is unknown, out of range or contradicts another."""
 
     exit_code = 78
+
+
+class AccessError(ConfigurationError):
+    """It belongs to another mode, account or process, or other users may change it; nothing of it is used."""
+
+    exit_code = 77
+
+
+class StateFailedError(TraderError):
+    """What must survive a crash cannot be written any more: positions are protected, nothing is entered."""
 
 
 class BundleError(TraderError):
