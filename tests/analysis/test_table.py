@@ -34,6 +34,7 @@ SYNTHETIC DATA, made by a program: it says nothing about real markets.
 The model was trained on synthetic bars only: nothing suggests that it earns money.
 MISMATCH, allowed by configuration: the model was made for other bars.
   - bars of 5 minutes, trained on bars of 1
+INCOMPLETE ADVICE: the advisor failed, the strategy decided alone; see Advice, error.
 ================================================================================================
 
 Result                                            Trades

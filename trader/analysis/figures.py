@@ -25,6 +25,7 @@ class Label(StrEnum):
     BATCHED_ADVICE = "batched_advice"
     FITTED_HERE = "fitted_here"
     MISSING_ADVICE = "missing_advice"
+    FAILED_ADVICE = "failed_advice"
     NOT_CLOSED = "not_closed"
 
 

@@ -116,6 +116,8 @@ class Tally:
         labels = labels_of(facts, first, last)
         if self._advice[AdviceStatus.MISSING]:
             labels = (*labels, Label.MISSING_ADVICE)
+        if self._advice[AdviceStatus.ERROR]:
+            labels = (*labels, Label.FAILED_ADVICE)
         run = RunFigures(
             market=facts.market,
             strategy=facts.strategy,

@@ -21,6 +21,7 @@ SENTENCES = {
     Label.BATCHED_ADVICE: "The advice was computed in batches, beforehand: a live model's last digits can differ.",
     Label.FITTED_HERE: "IN-SAMPLE: the advisor's calibration was fitted on bars of this period, or later ones.",
     Label.MISSING_ADVICE: "INCOMPLETE ADVICE: the recording could not answer every question; see Advice, missing.",
+    Label.FAILED_ADVICE: "INCOMPLETE ADVICE: the advisor failed, the strategy decided alone; see Advice, error.",
     Label.NOT_CLOSED: "NOT CLOSED: the run has no end, the figures go as far as its log does.",
 }
 
