@@ -27,6 +27,7 @@ from trader.commands.advisor_roofline import REPLY_TOKENS, SUFFIX_TOKENS, Floor,
 from trader.commands.common import settings_from
 from trader.domain.actions import ACTION_COUNT
 from trader.domain.instruments import instrument
+from trader.errors import ConfigurationError
 from trader.options import FileOptions
 from trader.settings import Settings
 
@@ -69,11 +70,20 @@ class Measured(Struct, frozen=True, kw_only=True):
     generate_20: Percentiles
 
 
+class NotMeasured(Struct, frozen=True, kw_only=True):
+    """One precision that cannot be had here, such as without bitsandbytes, or as CUDA graphs; and why."""
+
+    quantization: str
+    graphs: str
+    why: str
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """What was measured here and what was calculated."""
 
     machine: str
     measured: tuple[Measured, ...]
+    not_measured: tuple[NotMeasured, ...]
     calculated: tuple[Floor, ...]
 
 
@@ -92,12 +102,16 @@ class Subject(Struct, frozen=True, kw_only=True):
 
 
 def run(files: FileOptions, *, as_json: bool, shape: Shape = "auto", queries: int = QUERIES) -> None:
-    """Measure, calculate, and print both. ConfigurationError where the model that is asked for cannot be had."""
+    """Measure, calculate, and print both. ConfigurationError where the model cannot be had in any precision."""
     settings = settings_from(files)
     options = assembly.model_options(settings)
     where = machine()
-    measured = tuple(_measured(settings, options, _chosen(shape, options), queries))
-    report = Report(machine=where, measured=measured, calculated=tuple(floors(PREFIX_TOKENS)))
+    rows = list(_measured(settings, options, _chosen(shape, options), queries))
+    measured = tuple(row for row in rows if isinstance(row, Measured))
+    failed = tuple(row for row in rows if isinstance(row, NotMeasured))
+    if not measured:
+        raise ConfigurationError(failed[0].why)
+    report = Report(machine=where, measured=measured, not_measured=failed, calculated=tuple(floors(PREFIX_TOKENS)))
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n" if as_json else table(report))
 
 
@@ -120,15 +134,24 @@ def _chosen(shape: Shape, options: ModelOptions) -> Shape:
     return "true" if torch.cuda.is_available() else "reduced"
 
 
-def _measured(settings: Settings, options: ModelOptions, shape: Shape, queries: int) -> Iterator[Measured]:
+def _measured(
+    settings: Settings, options: ModelOptions, shape: Shape, queries: int
+) -> Iterator[Measured | NotMeasured]:
     with tempfile.TemporaryDirectory() as folder:
         if shape != "configured":
             options = _random_shape(options, Path(folder), shape)
         for variant in _variants(options):
-            subject = _configured(settings, variant) if shape == "configured" else _random(variant)
-            yield _timed(subject, variant, queries)
-            del subject
+            yield _measured_or_not(settings, variant, shape, queries)
             _free()
+
+
+def _measured_or_not(settings: Settings, variant: ModelOptions, shape: Shape, queries: int) -> Measured | NotMeasured:
+    """One precision. What fails, memory and CUDA graphs above all, costs its own line and no other."""
+    try:
+        subject = _configured(settings, variant) if shape == "configured" else _random(variant)
+        return _timed(subject, variant, queries)
+    except (ConfigurationError, RuntimeError) as error:  # of torch's own, out of memory is a RuntimeError
+        return NotMeasured(quantization=variant.quantization, graphs=variant.graphs, why=str(error))
 
 
 def _variants(options: ModelOptions) -> Iterator[ModelOptions]:
@@ -282,6 +305,7 @@ def table(report: Report) -> str:
     ]
     lines[-1] += f"{f'{REPLY_TOKENS} tokens p50/p95/p99 ms':>36}"
     lines += [_measured_line(row) for row in report.measured]
+    lines += [f"{row.quantization} with graphs {row.graphs}: not measured: {row.why}" for row in report.not_measured]
     lines += ["", "calculated, efficiency 1: what no program can beat on these cards with the whole model"]
     lines += [
         f"{'card':<12}{'precision':<12}{'weights GB':>12}{'ms a token':>12}{'score ms':>12}{'20 tokens ms':>14}  bound"
