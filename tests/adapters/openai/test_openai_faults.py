@@ -271,6 +271,23 @@ def test_token_is_sent_as_bearer_and_shown_nowhere(credential):
     assert TOKEN not in repr(answer) + backend.identity + repr(vars(backend)) + repr(vars(backend._client))
 
 
+@pytest.mark.parametrize("name", [f"model-{TOKEN}", "x" * 1_000, "two\nlines", ""])
+def test_model_is_not_known_by_whatever_a_server_calls_it(name, credential):
+    """A name stands in every log: another model is taken, or none."""
+    with Running(Dialect(models=(name, "phi")).application()) as server:
+        backend = a_backend(server, credential=credential)
+        backend.start()
+        assert backend.identity.startswith("openai:phi:")
+        backend.close()
+    with Running(Dialect(models=(name,)).application()) as server:
+        backend = a_backend(server, credential=credential)
+        with pytest.raises(ConfigurationError, match="does not have a model") as raised:
+            backend.start()
+        backend.close()
+    assert TOKEN not in str(raised.value)
+    assert len(str(raised.value)) < 300
+
+
 def test_refused_token_at_the_start_names_the_place_and_not_the_token(credential):
     """401 to the list of models."""
     with Running(application(hold, models=echo(401))) as server:

@@ -24,6 +24,7 @@ PATIENT_POSITIONS = 3
 BLANK_BELOW = 0.02
 """Legal mass at the first token below which it is tried whether the replies begin with blank ones."""
 MODELS_SHOWN = 5
+NAME_CHARS = 200
 
 _TRIAL = prompt_of((Message("user", "Reply with one word: the capital of France."),))
 
@@ -58,12 +59,17 @@ def _card(client: Client, wanted: str | None) -> ModelCard:
         msg = f"advisor.openai: {error}; is the server running, and does advisor.openai.url end in its /v1?"
         raise ConfigurationError(msg) from None
     for card in cards:
-        if wanted is None or card.id == wanted:
+        if card.id == wanted or (wanted is None and _is_name(client, card.id)):
             return card
     listed = client.hide(", ".join(repr(card.id[:80]) for card in cards[:MODELS_SHOWN])) or "none"
     what = "a model" if wanted is None else repr(wanted)
     msg = f"advisor.openai.model: {client.place} does not have {what}; it lists {listed}"
     raise ConfigurationError(msg)
+
+
+def _is_name(client: Client, text: str) -> bool:
+    """Whether a server's text may stand for a model in every log: it may have sent back the token, or a page."""
+    return 0 < len(text) <= NAME_CHARS and text.isprintable() and client.hide(text) == text
 
 
 def _ways(options: OpenAiOptions) -> list[Scoring]:
