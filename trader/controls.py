@@ -5,14 +5,15 @@ from trader.risk.rules import RULE_BITS
 
 
 class Controls:
-    """Trading starts disabled: `is_reconciled` is False until somebody has compared book and broker.
+    """Trading starts disabled, until somebody has compared book and broker.
 
-    `entries_allowed`, `standing` (bits of the rules in force) and `state` (what a log says of it) follow from the
-    switches.
+    `is_flattening`: the operator wants the position closed, and it is not yet. `entries_allowed`, `standing` (bits of
+    the rules in force) and `state` (what a log says of it) follow from the switches.
     """
 
     def __init__(self) -> None:
         self.is_stopping = False
+        self.is_flattening = False
         self._is_paused = False
         self._protects_because = ""
         self.state = ""
@@ -32,6 +33,15 @@ class Controls:
     def kill(self) -> None:
         """No entries until somebody lifts it on purpose."""
         self._set(Rule.KILL_SWITCH, on=True)
+
+    def lift_kill(self) -> None:
+        """On purpose."""
+        self._set(Rule.KILL_SWITCH, on=False)
+
+    @property
+    def is_killed(self) -> bool:
+        """The kill switch is in force."""
+        return Rule.KILL_SWITCH in self._raised
 
     def mark_stale(self, *, on: bool) -> None:
         """The feed has gone silent, or speaks again."""

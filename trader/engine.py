@@ -3,7 +3,7 @@
 Live, paper and backtest run this class; they differ in the feed, the broker and the journal that they hand it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -58,6 +58,15 @@ class Parts(Struct, frozen=True, kw_only=True):
     renews_account: bool
 
 
+class Standing(Struct, frozen=True, kw_only=True):
+    """Where a run stands: the last bar, its session (both None before the first), and the rules in force at it."""
+
+    bar: Bar | None
+    session: Session | None
+    plan: SessionPlan
+    active: int
+
+
 class Engine:
     """One run. `on_bar` is the whole bot; the rest is what happens between bars."""
 
@@ -73,13 +82,19 @@ class Engine:
         self._controls = ""  # the switches, as last logged
         self._unadvised: Proposal | None = None
         self._unchanged = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
-        self._is_exhausted = False
+        self.is_exhausted = False
+        """The account is used up and is not replaced: nothing is entered. Cleared by whoever resets its rules."""
         self._is_prepared = False
         self.unadvised: str | None = None
         """Why the advisor could not be made ready; it may come back while the run goes on."""
         self.on_session: Callable[[], None] | None = None
         """Told when what was asked has been settled: a session, a contract or the run has ended."""
         self.on_trouble: Callable[[str], None] | None = None
+        self.on_event: Callable[[EventKind, Mapping[str, str | int]], None] | None = None
+        """Told of each event that the engine writes into the log."""
+        self._bar: Bar | None = None
+        self._active = 0  # the rules in force at the last bar
+        self._untold: list[tuple[EventKind, Mapping[str, str | int]]] = []
         self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
 
@@ -117,6 +132,8 @@ class Engine:
         plan = self._plan
         if ts_ns >= plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
+        elif self.controls.is_flattening:
+            self.flatten()
         in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
         halted = not self._may_enter()
         look = parts.pipeline.look(bar, session, entries_open=in_window and not halted, halted=halted)
@@ -145,6 +162,30 @@ class Engine:
             look.outlook.account.equity_cents + self._carried_cents,
         )
         self.bars += 1
+
+    @property
+    def parts(self) -> Parts:
+        """What it is made of."""
+        return self._parts
+
+    def standing(self) -> Standing:
+        """Where the run stands."""
+        return Standing(bar=self._bar, session=self._session, plan=self._plan, active=self._active)
+
+    def tell(self, kind: EventKind, detail: Mapping[str, str | int]) -> None:
+        """Log an event that counts from the next bar on; before the first bar it waits for the log to begin."""
+        if self._session is None:
+            self._untold.append((kind, detail))
+        else:
+            self._parts.logbook.event(kind, self.bars, detail)
+        if self.on_event is not None:
+            self.on_event(kind, detail)
+
+    def flatten(self) -> None:
+        """Close at the market what is open: now, and at each bar again until nothing is, whatever becomes of orders."""
+        router, book = self._parts.router, self._parts.book
+        self.controls.is_flattening = bool(book.position_qty or book.working)
+        router.flatten(ExitReason.OPERATOR)
 
     @property
     def accounts_used(self) -> int:
@@ -179,7 +220,7 @@ class Engine:
         parts.logbook.close(self.bars, parts.router, parts.book)
 
     def _may_enter(self) -> bool:
-        return self.controls.entries_allowed and not self._is_exhausted and self._parts.logbook.is_healthy
+        return self.controls.entries_allowed and not self.is_exhausted and self._parts.logbook.is_healthy
 
     def _note_answer(self, look: Look, answer: Answer) -> Advice | None:
         """Count an answer, to this bar's question or late to an earlier one; the advice that fusion may compare."""
@@ -219,7 +260,8 @@ class Engine:
         active = parts.reviewer.active_rules(account, standing, look.stop_distance_ticks, ts_ns)
         if self.controls.state is not self._controls:
             self._controls = self.controls.state
-            parts.logbook.event(EventKind.TRADING, self.bars, {"state": self._controls})
+            self.tell(EventKind.TRADING, {"state": self._controls})
+        self._bar, self._active = outlook.bar, active
         limits = active & LIMIT_BITS
         if limits != self._limits:
             self._note_limits(limits)
@@ -255,7 +297,7 @@ class Engine:
             (EventKind.VETO_RESET, self._limits & ~limits),
         ):
             if changed:
-                self._parts.logbook.event(kind, self.bars, {"rules": ",".join(rules_in(changed))})
+                self.tell(kind, {"rules": ",".join(rules_in(changed))})
         self._limits = limits
 
     def _cross_gap(self, bar: Bar) -> Session:
@@ -294,6 +336,9 @@ class Engine:
         parts.pipeline.begin_session(session)
         parts.logbook.begin_session(session.date)
         self._session = session
+        for kind, detail in self._untold:
+            parts.logbook.event(kind, self.bars, detail)
+        self._untold.clear()
         self._plan = plan_session(session, parts.window)
         self._replace_account()
         return session
@@ -302,7 +347,7 @@ class Engine:
         """An exhausted account cannot recover by itself: begin another, or end trading and say so."""
         parts = self._parts
         exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED
-        if not exhausted or self._is_exhausted:
+        if not exhausted or self.is_exhausted:
             return
         rules = ",".join(rules_in(exhausted))
         if parts.renews_account:
@@ -311,12 +356,10 @@ class Engine:
             self._carried_cents += before_cents - parts.book.view().equity_cents
             parts.counters.on_account_renewed()
             self._limits &= ~EXHAUSTED  # this event tells of their end
-            parts.logbook.event(
-                EventKind.ACCOUNT_RENEWED, self.bars, {"rules": rules, "account": parts.book.accounts_used}
-            )
+            self.tell(EventKind.ACCOUNT_RENEWED, {"rules": rules, "account": parts.book.accounts_used})
         else:
-            self._is_exhausted = True
-            parts.logbook.event(EventKind.ACCOUNT_EXHAUSTED, self.bars, {"rules": rules})
+            self.is_exhausted = True
+            self.tell(EventKind.ACCOUNT_EXHAUSTED, {"rules": rules})
 
     def _enter_contract(self, bar: Bar) -> None:
         parts = self._parts

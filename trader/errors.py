@@ -13,6 +13,7 @@ TraderError                      exit code of a command that ends on it
 ├── TrainingStoppedError         1   a training that cannot become anything; the message is the diagnosis
 │   ├── TrainingInterruptedError 130 somebody stopped a training; everything is saved
 │   └── SeedsFailedError             seeds that were trained side by side; the code of the first that failed
+├── UnreachableError             75  a daemon that should answer does not
 └── InvariantError               1   this program contradicts itself; never caught and continued
     └── StrategyError            1   a strategy proposed what the mask forbids, or nothing that is a proposal
 
@@ -66,6 +67,12 @@ class BundleError(TraderError):
     """A model bundle is damaged, foreign or does not fit what it should trade."""
 
     exit_code = 78
+
+
+class UnreachableError(TraderError):
+    """A daemon that should answer does not; trying again later may help."""
+
+    exit_code = 75
 
 
 class LogDamagedError(TraderError):

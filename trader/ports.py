@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from trader.advisor.question import Answer, Question
     from trader.book import Book
     from trader.domain.account import AccountView
+    from trader.domain.alerts import AlertKind
     from trader.domain.bars import Bar
     from trader.domain.decisions import Decision, Proposal
     from trader.domain.orders import Fill, Order, Unfilled
@@ -147,3 +148,12 @@ class Journal(Protocol):
     def close(self, head: str, lines: int) -> None: ...
 
     def discard(self) -> None: ...
+
+
+class Alerts(Protocol):
+    """Tells a person of what cannot wait until somebody looks: what happened, why, and what it means for trading.
+
+    Called from the loop: it neither blocks nor raises.
+    """
+
+    def alert(self, kind: "AlertKind", *, why: str, effect: str) -> None: ...

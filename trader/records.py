@@ -203,6 +203,7 @@ class EventKind(StrEnum):
     ACCOUNT_EXHAUSTED = "account_exhausted"
     ORDER_REFUSED = "order_refused"
     ORDER_UNFILLED = "order_unfilled"
+    COMMAND = "command"
 
 
 class EventRecord(Struct, frozen=True, kw_only=True):

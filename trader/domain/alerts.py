@@ -1,0 +1,14 @@
+"""What a person has to be told at once."""
+
+from enum import StrEnum
+
+
+class AlertKind(StrEnum):
+    """Of what. Each value is also the name of its line in the operational log."""
+
+    PROTECT_ONLY = "protect_only"
+    LIMIT_HIT = "limit_hit"
+    ACCOUNT_EXHAUSTED = "account_exhausted"
+    ADVISOR_AWAY = "advisor_away"
+    JOURNAL_TROUBLE = "journal_trouble"
+    KILL_SWITCH = "kill_switch"
