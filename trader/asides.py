@@ -18,7 +18,8 @@ class ExchangeRecord(Struct, frozen=True, kw_only=True):
     """One exchange with a model, in the advisor log: not canonical, its latency is wall clock in milliseconds.
 
     `messages` are (role, content) as they went out, `reply` the model's text where it wrote any. `probabilities` are
-    the model's own over the valid actions; the other figures are those of the decision log's `llm`.
+    the model's own over the valid actions; the other figures are those of the decision log's `llm`, `confidence` before
+    reuse and rounding.
     """
 
     seq: int

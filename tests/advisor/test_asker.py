@@ -161,6 +161,21 @@ def test_answer_after_five_failures_is_refused_until_a_retry_works(failure: Exce
     run(scenario)
 
 
+def test_breaker_is_told_once_when_it_opens_and_once_when_it_closes() -> None:
+    """With what failed last; a retry that fails is no news."""
+
+    async def scenario(_: ManualClock) -> None:
+        down = [RuntimeError(f"down {number}") for number in range(6)]
+        asker = an_asker(Scripted(*down, HOLD))
+        told: list[str | None] = []
+        asker.on_breaker = told.append
+        for minute in range(8):
+            await asker.answer(at(minute))
+        assert told == ["RuntimeError: down 4", None]
+
+    run(scenario)
+
+
 def test_counts_name_every_outcome() -> None:
     """What the report reads."""
 

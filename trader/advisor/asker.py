@@ -74,6 +74,8 @@ class Asker:
         is_delayed = rules.assumed_latency_ms > rules.deadline_ms
         self._delay = DelayLine(rules.assumed_latency_ms) if is_delayed else None
         self._tally = AdviceTally()
+        self.on_breaker: Callable[[str | None], None] | None = None
+        """Told when the breaker opens, with the last failure, and with None when an answer has closed it again."""
 
     async def start(self) -> str | None:
         """Make the back end ready. Where it cannot be: why, or a ConfigurationError if advice is required."""
@@ -150,14 +152,21 @@ class Asker:
         if not isinstance(outcome, Answer):
             outcome = Answer(status=AdviceStatus.ERROR, error=f"{type(outcome).__name__}: {outcome}"[:ERROR_CHARS])
         answer = self._advised(question, outcome)
-        if answer.status in _FAILURES:
-            self._breaker.failed(question.ts_close_ns)
-        else:
-            self._breaker.succeeded()
+        self._note_health(question, answer)
         self._tally.exchanged(answer)
         if self._on_exchange is not None and answer.trace is not None:
             self._on_exchange(question, answer)
         return answer
+
+    def _note_health(self, question: Question, answer: Answer) -> None:
+        was_open = self._breaker.is_open
+        if answer.status in _FAILURES:
+            self._breaker.failed(question.ts_close_ns)
+        else:
+            self._breaker.succeeded()
+        is_open = self._breaker.is_open
+        if is_open is not was_open and self.on_breaker is not None:
+            self.on_breaker(answer.error or answer.status.value if is_open else None)
 
     def _advised(self, question: Question, answer: Answer) -> Answer:
         """Make advice of a model's answer, and look at it before anybody uses it."""

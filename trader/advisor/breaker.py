@@ -12,9 +12,14 @@ class Breaker:
         self._in_a_row = 0
         self._retry_ns = 0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the back end has failed so often in a row; half-open too."""
+        return 0 < self._errors <= self._in_a_row
+
     def refuses(self, ts_ns: int) -> bool:
         """Whether a question at `ts_ns` must not be asked."""
-        return 0 < self._errors <= self._in_a_row and ts_ns < self._retry_ns
+        return self.is_open and ts_ns < self._retry_ns
 
     def failed(self, ts_ns: int) -> None:
         """The question of `ts_ns` ended in an error; the failure of a retry opens the breaker again."""

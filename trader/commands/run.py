@@ -14,6 +14,7 @@ from msgspec import Struct
 from trader.adapters.files.bars import BarSource
 from trader.adapters.live_stamp import LiveStamp
 from trader.adapters.replay import ReplayFeed
+from trader.advisor.asker import Asker
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
@@ -117,6 +118,8 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, drain, each)
     made.engine.on_trouble = lambda why: log.error("protect_only", why=why, effect="stops are managed, no entries")
+    if isinstance(made.advisor, Asker):
+        made.advisor.on_breaker = _note_breaker
     await made.engine.prepare()
     if made.engine.unadvised is not None:
         log.error("advisor_away", why=made.engine.unadvised, effect="the strategy decides alone until it is back")
@@ -129,6 +132,13 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(each)
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
+
+
+def _note_breaker(why: str | None) -> None:
+    if why is None:
+        log.info("advisor_back", effect="its advice counts again")
+    else:
+        log.error("advisor_failing", why=why, effect="the strategy decides alone; it is tried again every so often")
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
