@@ -1,6 +1,7 @@
 """The daemon's end: whatever the worker does, each question has an answer, and nothing is left behind."""
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -286,7 +287,7 @@ def test_question_in_the_pause_says_how_long_it_lasts() -> None:
     backend = a_backend(restart_pause_s=100.0)
     backend.start()
     tell(backend, "exit")
-    wait_until(lambda: "restarts in 100 s" in (tell(backend, "answer").error or ""))
+    assert re.search(r"restarts in (100|\d\d) s", tell(backend, "answer").error or "")
     backend.close()
 
 
