@@ -195,6 +195,10 @@ def test_key_left_out_of_the_files_has_no_default(key: str) -> None:
         ),
         (["fusion.override_low=0.95"], "--set: fusion: override_low 0.95 is above override_high 0.9"),
         (["advisor.backend=recorded"], "--set: advisor: backend: recorded needs recorded_from"),
+        (
+            ["advisor.ensemble.members=[rules, phi3, rules]"],
+            "--set: advisor.ensemble: members: rules, phi3, rules",
+        ),
         (["execution.windows.rth.start=15:30"], "--set: execution.windows.rth: start, end and flat_at must follow"),
         (["execution.windows.all.flat_at=18:30"], "--set: execution.windows.all: start, end and flat_at must follow"),
         (["execution.windows.rth.end=24:00"], "--set: execution.windows.rth.end = '24:00': must be a time of day"),

@@ -51,7 +51,14 @@ class OpenAiSettings(Section):
 class EnsembleSettings(Section):
     """The members of `backend: ensemble`, and how fast their weights follow their record."""
 
-    members: Annotated[tuple[Literal["rules", "phi3", "openai"], ...], Field(min_length=1, max_length=8, strict=False)]
+    members: Annotated[tuple[Literal["rules", "phi3", "openai"], ...], Field(min_length=1, strict=False)]
+
+    @model_validator(mode="after")
+    def _each_member_is_named_once(self) -> Self:
+        if len(set(self.members)) < len(self.members):
+            msg = f"members: {', '.join(self.members)} names one twice; it would say the same twice, name it once"
+            raise ValueError(msg)
+        return self
 
 
 class WorkerSettings(Section):
