@@ -124,13 +124,18 @@ async def trade_beside(market: Market, headline: Made, name: RunName, plan: Plan
         case RunName.ADVICE_ONLY:
             strategy = AdviceAlone(_adviser(headline), instrument(settings.market))
         case RunName.PLACEBO_SHUFFLED:
-            advisor = ShuffledAdvisor(exchanges, plan.placebo_seed)
+            advisor = _in_place(settings, lambda _: ShuffledAdvisor(exchanges, plan.placebo_seed))
         case RunName.PLACEBO_INVERTED:
-            asked = advising(settings, instrument(settings.market), AdvisorChoice(is_patient=True))
-            advisor = replace(asked, advisor=InvertedAdvisor(asked.advisor))
+            advisor = _in_place(settings, InvertedAdvisor)
         case _:
             pass
     return await trade(market, settings, name, advance, strategy=strategy, advisor=advisor)
+
+
+def _in_place(settings: Settings, other: Callable[[Advisor], Advisor]) -> Advising:
+    """Another advisor in the place of the settings' own, under the bounds and weights that its advice would meet."""
+    asked = advising(settings, instrument(settings.market), AdvisorChoice(is_patient=True))
+    return replace(asked, advisor=other(asked.advisor))
 
 
 def variant(settings: Settings, name: RunName) -> Settings:
@@ -151,7 +156,10 @@ def variant(settings: Settings, name: RunName) -> Settings:
 
 
 def _without_advice(settings: Settings) -> Settings:
-    return settings.model_copy(update={"advisor": settings.advisor.model_copy(update={"backend": "off"})})
+    """What was fitted to an advisor goes with it."""
+    calibration = settings.advisor.calibration.model_copy(update={"fitted": None})
+    advisor = settings.advisor.model_copy(update={"backend": "off", "calibration": calibration})
+    return settings.model_copy(update={"advisor": advisor})
 
 
 def _stressed(settings: Settings) -> Settings:
