@@ -16,10 +16,10 @@ from trader.errors import ConfigurationError
 MASKS = (ALL, FLAT, 0b001001, 0b110001, 0b000011)
 
 
-@pytest.mark.parametrize(("temperature", "tokens"), [(0.7, 30), (2.0, 50)])
-def test_every_constrained_reply_parses(tiny_phi3: Path, temperature: float, tokens: int) -> None:
-    """60 of 60, valid actions only, of a model that knows nothing of the format."""
-    drawn = {"sample": True, "temperature": temperature, "top_p": 1.0, "max_new_tokens": tokens}
+@pytest.mark.parametrize("temperature", [0.7, 2.0])
+def test_every_constrained_reply_parses(tiny_phi3: Path, temperature: float) -> None:
+    """60 of 60, valid actions only, of a model that knows nothing of the format; most are cut within the reason."""
+    drawn = {"sample": True, "temperature": temperature, "top_p": 1.0, "max_new_tokens": 30}
     model = Phi3Model(options(tiny_phi3, mode="generate", **drawn))
     actions = set()
     for number in range(60):
@@ -109,8 +109,8 @@ def test_shortest_limit_still_leaves_a_whole_reply(tiny_phi3: Path) -> None:
         Phi3Model(options(tiny_phi3, mode="generate", max_new_tokens=10))
     least = int(re.findall(r"set (\d+)", str(refused.value))[0])
     model = Phi3Model(options(tiny_phi3, mode="generate", max_new_tokens=least, sample=True, temperature=2.0))
-    for number in range(20):
-        parse_reply(model.generate(a_prompt(number), 0b100000, never))
+    for number in range(8):
+        assert parse_reply(model.generate(a_prompt(number), 0b100000, never)).action is Action.DISABLE_TRAIL
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
