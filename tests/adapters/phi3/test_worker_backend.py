@@ -104,8 +104,8 @@ def test_fault_ends_in_an_error_and_a_new_worker(shared: WorkerBackend, fault: s
     assert words in (answer.error or "")
     assert answer.trace is not None
     meanwhile = tell(shared, "answer")
-    assert meanwhile.status is AdviceStatus.ERROR
-    assert words in (meanwhile.error or "")
+    # A busy machine may have the next worker ready before this thread runs again.
+    assert meanwhile.status is AdviceStatus.USED or words in (meanwhile.error or "")
     wait_until(lambda: shared.is_ready)
     assert shared.pid != pid
     assert tell(shared, "answer").status is AdviceStatus.USED
