@@ -124,6 +124,8 @@ def test_table_of_scores_is_in_order_of_likelihood():
     assert "legal mass 0.8300" in text
     failed = msgspec.structs.replace(told, status="error", error="no answer", probabilities=None, legal_mass=None)
     assert "status     error: no answer" in advisor_ask.table(failed)
+    steering = msgspec.structs.replace(told, reason="up\x1b[2J", reply="\x1b[2J", error="\x1b[2J")
+    assert "\x1b" not in advisor_ask.table(steering)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Prompt
 from trader.advisor.question import Answer, Question
+from trader.analysis.rows import printable
 from trader.backends import model_backend, prompt_maker
 from trader.commands.common import settings_from
 from trader.domain.actions import ACTIONS, Action
@@ -165,7 +166,7 @@ def table(asked: Asked) -> str:
         f"back end   {asked.identity}",
         f"started    in {asked.started_s:.2f} s",
         f"latency    {asked.latency_ms:.1f} ms",
-        f"status     {asked.status}" + (f": {asked.error}" if asked.error else ""),
+        f"status     {asked.status}" + (f": {printable(asked.error)}" if asked.error else ""),
     ]
     if asked.probabilities is not None:
         likeliest = sorted(asked.probabilities.items(), key=lambda each: -each[1])
@@ -174,7 +175,7 @@ def table(asked: Asked) -> str:
     if asked.action is not None:
         lines.append(f"advice     {asked.action} {asked.confidence:.2f}")
     if asked.reason:
-        lines.append(f"reason     {asked.reason}")
+        lines.append(f"reason     {printable(asked.reason)}")
     if asked.reply:
         lines.append(f"reply      {asked.reply!r}")
     lines.append(f"\nprompt {asked.prompt_sha256 or '(what a model would be told)'}")
