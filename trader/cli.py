@@ -43,6 +43,9 @@ advisor_app = typer.Typer(
 app.add_typer(advisor_app, name="advisor")
 
 AsJson = Annotated[bool, typer.Option("--json", help="For programs: JSON on standard output.")]
+StateDir = Annotated[
+    Path | None, typer.Option("--state", help="The daemon's state folder; state.dir of the configuration if not given.")
+]
 LogPath = Annotated[Path, typer.Argument(help="A run's folder, one of its files, or the folder of all runs (newest).")]
 
 
@@ -76,6 +79,64 @@ def run(
     from trader.commands import run as command
 
     command.run(bars, files, short, command.Wiring(feed=feed, broker=broker, speed=speed))
+
+
+@app.command()
+def status(state: StateDir = None, *, as_json: AsJson = False) -> None:
+    """How the running daemon stands: position, equity, room to each limit, vetoes; exit 75 where none answers."""
+    _say("status", state, as_json=as_json)
+
+
+@app.command()
+def pause(state: StateDir = None, *, as_json: AsJson = False) -> None:
+    """No entries until `resume`; stops and targets stay."""
+    _say("pause", state, as_json=as_json)
+
+
+@app.command()
+def resume(
+    state: StateDir = None,
+    *,
+    clear_kill: Annotated[bool, typer.Option("--clear-kill", help="Lift the kill switch as well.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lift a pause."""
+    _say("resume", state, as_json=as_json, clear_kill=clear_kill)
+
+
+@app.command()
+def flatten(state: StateDir = None, *, as_json: AsJson = False) -> None:
+    """Close the position at the market, then pause."""
+    _say("flatten", state, as_json=as_json)
+
+
+@app.command()
+def kill(state: StateDir = None, *, as_json: AsJson = False) -> None:
+    """No entries, over restarts too, until `resume --clear-kill`; stops and targets stay."""
+    _say("kill", state, as_json=as_json)
+
+
+@app.command()
+def reset(
+    rule: Annotated[
+        str, typer.Argument(help="consecutive_losses, low_win_rate, drawdown_proximity or trailing_breach.")
+    ],
+    state: StateDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """End a rule that blocks entries; refused where it would block them again at once."""
+    _say("reset", state, as_json=as_json, rule=rule)
+
+
+def _say(name: str, state: Path | None, *, as_json: bool, rule: str | None = None, clear_kill: bool = False) -> None:
+    from trader.adapters.control.messages import CommandName, Request
+    from trader.commands import control as command
+
+    request = Request(
+        command=CommandName(name), rule=None if rule is None else command.rule_named(rule), clear_kill=clear_kill
+    )
+    raise typer.Exit(command.run(request, state, as_json=as_json))
 
 
 @check_app.callback(invoke_without_command=True)

@@ -1,9 +1,11 @@
 """`trader run`: the engine as a daemon. Starts, runs, drains, exits; its log lines are JSON on standard output."""
 
 import asyncio
+import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -11,8 +13,12 @@ import msgspec
 import structlog
 from msgspec import Struct
 
+from trader.adapters.control.kill_switch import KillSwitch
+from trader.adapters.control.place import held
+from trader.adapters.control.server import serving
 from trader.adapters.files.bars import BarSource
 from trader.adapters.live_stamp import LiveStamp
+from trader.adapters.log_alerts import LogAlerts
 from trader.adapters.replay import ReplayFeed
 from trader.advisor.asker import Asker
 from trader.analysis.figures import Report, facts_of
@@ -20,12 +26,16 @@ from trader.analysis.table import render
 from trader.app import LogChoice, Run, assemble
 from trader.commands.advisor_figures import advisor_figures, advisor_lines
 from trader.commands.common import facts_for_log, open_source, settings_from
+from trader.desk import Desk
+from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.errors import UsageError
 from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.ports import Feed
+from trader.settings import Settings
+from trader.status import Place
 
 log = structlog.get_logger("trader.run")
 
@@ -91,20 +101,60 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
     settings = settings_from(files, short)
     source = open_source(bars, instrument(settings.market), Calendar.load())
     stamp = LiveStamp("paper")
-    made = assemble(settings, facts_for_log(source, bars), log=LogChoice(root=Path(settings.journal.dir), live=stamp))
-    try:
-        asyncio.run(_serve(made, ReplayFeed(source.columns(), speed=speed), stamp))
-    except BaseException:  # whatever ended it - the journal's thread has to end too
-        made.engine.discard()
-        raise
+    folder = Path(settings.state.dir)
+    with _alone(folder, stamp):
+        choice = LogChoice(root=Path(settings.journal.dir), live=stamp)
+        made = assemble(settings, facts_for_log(source, bars), log=choice)
+        place = _place(made, stamp, settings)
+        try:
+            asyncio.run(_serve(made, ReplayFeed(source.columns(), speed=speed), stamp, folder, place))
+        except BaseException:  # whatever ended it - the journal's thread has to end too
+            made.engine.discard()
+            raise
     report = made.tally.report(
         facts_of(made.start), accounts_used=made.engine.accounts_used, skipped_bars=source.skipped.total
     )
     _tell(report, made, source)
 
 
-async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
+@contextmanager
+def _alone(folder: Path, stamp: LiveStamp) -> Iterator[None]:
+    if sys.platform == "win32":  # it has neither such locks nor such sockets
+        yield
+        return
+    with held(folder, f"run {stamp.run_id}"):
+        yield
+
+
+@asynccontextmanager
+async def _controlled(folder: Path, desk: Desk) -> AsyncIterator[None]:
+    """Take commands until the block ends."""
+    desk.begin()
+    if sys.platform == "win32":
+        log.warning("control_off", why="no unix sockets here", effect="no trader status, pause, flatten, kill, reset")
+        yield
+        return
+    async with serving(folder, desk.answer):
+        yield
+
+
+def _place(made: Run, stamp: LiveStamp, settings: Settings) -> Place:
+    return Place(
+        pid=os.getpid(),
+        run_id=stamp.run_id,
+        mode=stamp.mode,
+        account="paper account",
+        strategy=made.start.strategy,
+        backend=settings.advisor.backend,
+        log=str(made.log_path),
+        advice=made.advisor.counts,
+    )
+
+
+async def _serve(made: Run, feed: Feed, stamp: LiveStamp, folder: Path, place: Place) -> None:
     loop = asyncio.get_running_loop()
+    alerts = LogAlerts()
+    desk = Desk(made.engine, place, KillSwitch(folder), alerts)
     stoppable = StoppableFeed(feed, stamp, lambda: made.engine.log_backlog)
 
     def drain(received: signal.Signals) -> None:
@@ -117,20 +167,22 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp) -> None:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, drain, each)
-    made.engine.on_trouble = lambda why: log.error("protect_only", why=why, effect="stops are managed, no entries")
     if isinstance(made.advisor, Asker):
         made.advisor.on_breaker = _note_breaker
-    await made.engine.prepare()
-    if made.engine.unadvised is not None:
-        log.error("advisor_away", why=made.engine.unadvised, effect="the strategy decides alone until it is back")
-    made.engine.controls.reconciled()
-    log.info("started", run_id=stamp.run_id, mode=stamp.mode, strategy=made.start.strategy, log=str(made.log_path))
-    try:
-        await made.engine.run(stoppable)
-    finally:
-        is_clean = await made.advisor.close()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(each)
+    async with _controlled(folder, desk):
+        await made.engine.prepare()
+        away = made.engine.unadvised
+        if away is not None:
+            alerts.alert(AlertKind.ADVISOR_AWAY, why=away, effect="the strategy decides alone until it is back")
+        made.engine.controls.reconciled()
+        log.info("started", run_id=stamp.run_id, mode=stamp.mode, strategy=made.start.strategy, log=str(made.log_path))
+        try:
+            await made.engine.run(desk.between(stoppable))
+        finally:
+            desk.end()
+            is_clean = await made.advisor.close()
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
 
 

@@ -1,0 +1,122 @@
+"""Where a daemon and its operator meet: files of the state folder that only their owner can use."""
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from trader.adapters.state.private import FILE_MODE, make_private_folder, open_private
+from trader.errors import AccessError, InputError
+
+SOCKET_FILE = "control.sock"
+LOCK_FILE = "daemon.lock"
+BACKLOG = 128
+_LONGEST_ADDRESS = 100
+"""Bytes of a unix socket's path that every system takes."""
+_OWNER_ONLY = 0o177
+
+
+@contextmanager
+def held(folder: Path, who: str) -> Iterator[None]:
+    """Hold the state folder for this process alone; AccessError names the process that has it, or what is unsafe.
+
+    The lock goes with the process, however that ends.
+    """
+    import fcntl  # noqa: PLC0415 -- not on every platform
+
+    make_private_folder(folder)
+    path = folder / LOCK_FILE
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+            msg = (
+                f"{path}: another daemon works with this state folder ({holder}); `trader status --state {folder}` asks"
+                " it, and --set state.dir=FOLDER gives this one a folder of its own"
+            )
+            raise AccessError(msg) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"pid {os.getpid()}, {who}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[socket.socket]:
+    """A listening socket in the folder, mode 0600; its file is removed at the end. To be called by the lock's holder.
+
+    The file of a daemon that has died is replaced. AccessError where somebody listens there, or where it is no socket.
+    """
+    path = folder / SOCKET_FILE
+    _clear(path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, reachable(path) as address:
+        before = os.umask(_OWNER_ONLY)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            msg = f"{path}: cannot be made ({error.strerror or error}); name another folder in state.dir"
+            raise InputError(msg) from None
+        finally:
+            os.umask(before)
+        mine = path.lstat()
+        try:
+            path.chmod(FILE_MODE)
+            listener.listen(BACKLOG)
+            yield listener
+        finally:
+            with suppress(FileNotFoundError):
+                if os.path.samestat(path.lstat(), mine):
+                    path.unlink()
+
+
+@contextmanager
+def reachable(path: Path) -> Iterator[str]:
+    """The address of a socket's path: a path too long for an address is reached through its folder's descriptor."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS or not Path("/proc/self/fd").is_dir():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+def check_socket(path: Path) -> bool:
+    """Whether a socket of this user is there; AccessError for a link, another user's, and what is no socket."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise AccessError(msg) from None
+    if not stat.S_ISSOCK(found.st_mode):
+        msg = f"{path}: is a link or no socket; see who has put it there, and remove it"
+        raise AccessError(msg)
+    if found.st_uid != os.geteuid():
+        msg = f"{path}: belongs to user {found.st_uid}, not to this process; use the daemon's own user"
+        raise AccessError(msg)
+    return True
+
+
+def _clear(path: Path) -> None:
+    if not check_socket(path):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as trying, reachable(path) as address:
+        trying.settimeout(1.0)
+        try:
+            trying.connect(address)
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)  # its daemon has died
+            return
+        except OSError as error:
+            msg = f"{path}: is in use, or not yours ({error.strerror or error})"
+            raise AccessError(msg) from None
+    msg = f"{path}: another program listens there; end it, or name another folder in state.dir"
+    raise AccessError(msg)
