@@ -6,8 +6,8 @@ import pytest
 from builders import a_question
 from running_server import Running
 
-from trader.adapters.openai.asking import OpenAiOptions
 from trader.adapters.openai.backend import OpenAiBackend
+from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.openai.server import ServedModel, Server, ServerRules
 from trader.advisor.prompt import Message, Prompt, prompt_of
 from trader.advisor.question import Question
