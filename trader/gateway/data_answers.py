@@ -1,0 +1,201 @@
+"""Answers to requests for contracts, history and market data, and what is streamed to those who subscribed."""
+
+import datetime
+
+from trader.domain.units import SECOND_NS
+from trader.gateway import layouts
+from trader.gateway.contracts import Contract, Wanted
+from trader.gateway.layouts import HistoryRequest, Message, Price, Request
+from trader.gateway.market import CENTRAL, HistoryRefusedError, Market, five_seconds, minutes_of, stamp, told
+from trader.gateway.order_answers import no_answer
+from trader.gateway.server import Handler, Server
+from trader.gateway.session import HistoryFeed, Session
+from trader.gateway.wire import Cursor
+
+UNKNOWN = "No security definition has been found for the request"
+LIVE, DELAYED = 1, 3
+BID, ASK, LAST = 1, 2, 4
+_DELAYED_TICKS = {BID: 66, ASK: 67, LAST: 68}
+
+
+class DataAnswers:
+    """Contract details, history, and the beginning and end of subscriptions. `data_type` is the right there is."""
+
+    def __init__(self, market: Market) -> None:
+        self.data_type = LIVE
+        self._market = market
+
+    def handlers(self) -> dict[Request, Handler]:
+        """By request."""
+        return {
+            Request.CONTRACT_DETAILS: self._details,
+            Request.HISTORY: self._history,
+            Request.CANCEL_HISTORY: lambda session, fields: _drop(session.wants.history, fields),
+            Request.HEAD_TIMESTAMP: self._head,
+            Request.CANCEL_HEAD_TIMESTAMP: no_answer,
+            Request.REAL_TIME_BARS: self._real_time,
+            Request.CANCEL_REAL_TIME_BARS: lambda session, fields: _drop(session.wants.real_time, fields),
+            Request.MARKET_DATA: self._quotes,
+            Request.CANCEL_MARKET_DATA: lambda session, fields: _drop(session.wants.quotes, fields),
+            Request.MARKET_DATA_TYPE: self._set_type,
+        }
+
+    def _details(self, session: Session, fields: list[str]) -> None:
+        at = Cursor(fields, 2)
+        req_id, wanted = at.whole(), layouts.read_contract(at)
+        found = self._market.find(_with_expired(wanted, includes=at.flag()))
+        if not found:
+            session.send(layouts.error(req_id, 200, UNKNOWN))
+            return
+        hours = self._market.hours()
+        for contract in found:
+            session.send(layouts.contract_details(req_id, contract, wanted.sec_type or "FUT", hours))
+        session.send([Message.CONTRACT_DETAILS_END, 1, req_id])
+
+    def _history(self, session: Session, fields: list[str]) -> None:
+        wanted = layouts.read_history(fields)
+        contract = self._one(session, wanted.req_id, _with_expired(wanted.contract, includes=True))
+        if contract is None:
+            return
+        try:
+            bars = self._bars(wanted, contract)
+        except HistoryRefusedError as refused:
+            session.send(layouts.error(wanted.req_id, refused.code, str(refused)))
+            return
+        now = stamp(self._market.now_ns, is_epoch=False)
+        session.send(layouts.history(wanted.req_id, bars[0].stamp if bars else now, now, bars))
+        if wanted.keeps_up:
+            session.wants.history[wanted.req_id] = HistoryFeed(
+                contract=contract, size_minutes=minutes_of(wanted.bar_size), is_epoch=wanted.is_epoch
+            )
+
+    def _bars(self, wanted: HistoryRequest, contract: Contract) -> list[Price]:
+        if wanted.end and wanted.keeps_up:
+            raise HistoryRefusedError(321, "Error validating request.-'bW' : cause - End time with keepUpToDate")
+        end_ns = _end_ns(wanted.end) if wanted.end else None
+        bars = self._market.history(contract, wanted.duration, wanted.bar_size, end_ns)
+        if not bars and not wanted.keeps_up:
+            raise HistoryRefusedError(162, "Historical Market Data Service error message:HMDS query returned no data")
+        return [told(bar, is_epoch=wanted.is_epoch) for bar in bars]
+
+    def _head(self, session: Session, fields: list[str]) -> None:
+        at = Cursor(fields, 1)
+        req_id, wanted = at.whole(), layouts.read_contract(at)
+        at.skip(3)  # includeExpired, useRTH, whatToShow
+        contract = self._one(session, req_id, _with_expired(wanted, includes=True))
+        first_ns = None if contract is None else self._market.first_ns(contract)
+        if contract is not None and first_ns is None:
+            session.send(layouts.error(req_id, 162, "Historical Market Data Service error message:No head time stamp"))
+        elif first_ns is not None:
+            session.send([Message.HEAD_TIMESTAMP, req_id, _head_text(first_ns, is_epoch=at.whole() == 2)])
+
+    def _real_time(self, session: Session, fields: list[str]) -> None:
+        at = Cursor(fields, 2)
+        req_id, wanted = at.whole(), layouts.read_contract(at)
+        contract = self._one(session, req_id, wanted)
+        if contract is not None:
+            session.wants.real_time[req_id] = contract
+
+    def _quotes(self, session: Session, fields: list[str]) -> None:
+        at = Cursor(fields, 2)
+        req_id, wanted = at.whole(), layouts.read_contract(at)
+        contract = self._one(session, req_id, wanted)
+        if contract is None:
+            return
+        kind = max(self.data_type, LIVE)
+        if kind != LIVE and session.wants.data_type == LIVE:
+            session.send(layouts.error(req_id, 354, "Requested market data is not subscribed."))
+            return
+        session.wants.quotes[req_id] = contract
+        session.send([Message.TICK_PARAMETERS, req_id, 1 / contract.ticks_per_point, "9c0001", 3])
+        session.send([Message.MARKET_DATA_TYPE, 1, req_id, kind])
+        tell_quote(session, req_id, contract, self._market.last, kind)
+
+    def _set_type(self, session: Session, fields: list[str]) -> None:
+        session.wants.data_type = Cursor(fields, 2).whole()
+
+    def _one(self, session: Session, req_id: int, wanted: Wanted) -> Contract | None:
+        found = self._market.find(wanted)
+        if len(found) == 1:
+            return found[0]
+        session.send(layouts.error(req_id, 200, UNKNOWN))
+        return None
+
+
+class Ticker:
+    """Streams the market to subscribers. `data_type` is what they are told that it is."""
+
+    def __init__(self, server: Server, market: Market, answers: DataAnswers) -> None:
+        self._server = server
+        self._market = market
+        self._answers = answers
+
+    def opened(self) -> None:
+        """A bar has opened: its first update, which closes the one before, and the price."""
+        for session in self._server.sessions:
+            self._update(session, closed=False)
+            self._quote(session, self._market.bar.open)
+
+    def finished(self) -> None:
+        """The bar is whole: its last update, its five-second bars, and the price."""
+        bar, front = self._market.bar, self._market.front
+        for session in self._server.sessions:
+            for req_id, contract in session.wants.real_time.items():
+                for short in five_seconds(bar) if contract == front else ():
+                    session.send(layouts.real_time_bar(req_id, short))
+            self._update(session, closed=True)
+            self._quote(session, bar.close)
+
+    def _update(self, session: Session, *, closed: bool) -> None:
+        for req_id, feed in session.wants.history.items():
+            if feed.contract == self._market.front:
+                bar = self._market.current(feed.size_minutes, closed=closed)
+                session.send(layouts.history_update(req_id, told(bar, is_epoch=feed.is_epoch)))
+
+    def _quote(self, session: Session, price: float) -> None:
+        for req_id, contract in session.wants.quotes.items():
+            if contract == self._market.front:
+                tell_quote(session, req_id, contract, price, self._answers.data_type)
+
+
+def tell_quote(session: Session, req_id: int, contract: Contract, price: float, data_type: int) -> None:
+    """Bid, ask and last, a tick apart."""
+    for kind, quoted, size in ((BID, price - 1 / contract.ticks_per_point, 5), (ASK, price, 7), (LAST, price, 1)):
+        number = kind if data_type == LIVE else _DELAYED_TICKS[kind]
+        session.send(layouts.tick_price(req_id, number, quoted, size))
+
+
+def _drop(wanted: dict[int, HistoryFeed] | dict[int, Contract], fields: list[str]) -> None:
+    wanted.pop(Cursor(fields, 2).whole(), None)
+
+
+def _with_expired(wanted: Wanted, *, includes: bool) -> Wanted:
+    return Wanted(
+        con_id=wanted.con_id,
+        symbol=wanted.symbol,
+        sec_type=wanted.sec_type,
+        expiry=wanted.expiry,
+        exchange=wanted.exchange,
+        local_symbol=wanted.local_symbol,
+        includes_expired=includes,
+    )
+
+
+def _end_ns(text: str) -> int:
+    """`20191203 16:00:00 US/Central`, or with `-` and in UTC; HistoryRefusedError otherwise."""
+    zone: datetime.tzinfo = CENTRAL
+    plain = text.strip()
+    if "-" in plain:
+        plain, zone = plain.replace("-", " "), datetime.UTC
+    plain = " ".join(plain.split(" ")[:2])
+    try:
+        moment = datetime.datetime.strptime(plain, "%Y%m%d %H:%M:%S").replace(tzinfo=zone)
+    except ValueError:
+        raise HistoryRefusedError(321, f"Error validating request.-'bW' : cause - End time {text[:40]!r}") from None
+    return round(moment.timestamp()) * SECOND_NS
+
+
+def _head_text(first_ns: int, *, is_epoch: bool) -> str:
+    if is_epoch:
+        return str(first_ns // SECOND_NS)
+    return f"{datetime.datetime.fromtimestamp(first_ns // SECOND_NS, datetime.UTC):%Y%m%d-%H:%M:%S}"
