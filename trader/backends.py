@@ -57,20 +57,25 @@ def configured_backend(
     if name == "recorded":
         return _from_recording(settings, prompts, is_patient=is_patient)
     if name != "ensemble":
-        return model_backend(settings, name, prompts, on_reason)
+        return model_backend(settings, name, prompts, on_reason, is_patient=is_patient)
     members = settings.advisor.ensemble.members
     adaptive = settings.fusion.adaptive
     rules = HedgeRules(
         start=(1 / len(members),) * len(members), learning_rate=adaptive.learning_rate, share=adaptive.share
     )
-    backends = [model_backend(settings, member, prompts, on_reason) for member in members]
+    backends = [model_backend(settings, member, prompts, on_reason, is_patient=is_patient) for member in members]
     return EnsembleAdvisor(backends, ByRegime(rules), settings.advisor.legal_mass_min)
 
 
 def model_backend(
-    settings: Settings, name: str, prompts: PromptMaker, on_reason: Callable[[str, str], None]
+    settings: Settings,
+    name: str,
+    prompts: PromptMaker,
+    on_reason: Callable[[str, str], None],
+    *,
+    is_patient: bool = False,
 ) -> AdvisorBackend:
-    """The back end of that name with its model or server; not started."""
+    """The back end of that name with its model or server; not started. `is_patient` waits for a model that has died."""
     probes = tuple(prompts.render(question) for question in probe_questions(instrument(settings.market)))
     made = Prompts(render=prompts.render, identity=prompts.identity, probes=probes)
     match name:
@@ -84,7 +89,9 @@ def model_backend(
             return ThreadBackend(assembly.model_options(settings), made)
         case "phi3":
             rules = assembly.worker_rules(settings)
-            return WorkerBackend(assembly.model_options(settings), made, rules, on_reason=on_reason)
+            waits_s = rules.start_timeout_s if is_patient else 0.0
+            options = assembly.model_options(settings)
+            return WorkerBackend(options, made, rules, on_reason=on_reason, waits_s=waits_s)
         case _:
             msg = f"advisor.backend: {name} is no model"
             raise ConfigurationError(msg)

@@ -94,6 +94,18 @@ def test_reply_becomes_an_answer_with_its_trace(shared: WorkerBackend) -> None:
     assert answer.trace.latency_ms is not None
 
 
+def test_replay_waits_for_the_worker_that_replaces_a_dead_one() -> None:
+    """Its bars can wait: a death costs one answer, not all that would be asked until the model is loaded again."""
+    backend = a_backend(restart_pause_s=0.2, waits_s=PATIENCE_S)
+    backend.start()
+    try:
+        statuses = [tell(backend, what).status for what in ("answer", "kill", "answer", "answer")]
+    finally:
+        backend.close()
+    used = AdviceStatus.USED
+    assert statuses == [used, AdviceStatus.ERROR, used, used]
+
+
 @pytest.mark.parametrize(("fault", "words"), (TALKS_NONSENSE | DIES | ASKS_FOR_AN_END).items())
 def test_fault_ends_in_an_error_and_a_new_worker(shared: WorkerBackend, fault: str, words: str) -> None:
     """The question that met it says what happened, the next says that a worker is on its way, then all is well."""

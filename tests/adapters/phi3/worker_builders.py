@@ -38,12 +38,14 @@ def a_backend(
     wants_reason: bool = False,
     on_reason: Callable[[str, str], None] = ignore_reason,
     probes: tuple[Prompt, ...] = (),
+    waits_s: float = 0.0,
     **rules: Any,
 ) -> WorkerBackend:
     """With the stand-in for a worker; not started."""
     options = ModelOptions(name=name, mode=mode, wants_reason=wants_reason)  # type: ignore[arg-type]
     prompts = replace(PROMPTS, probes=probes)
-    return WorkerBackend(options, prompts, WorkerRules(**RULES | rules), command=FAULTY, on_reason=on_reason)
+    made = WorkerRules(**RULES | rules)
+    return WorkerBackend(options, prompts, made, command=FAULTY, on_reason=on_reason, waits_s=waits_s)
 
 
 def tell(backend: WorkerBackend, what: str, seq: int = 1) -> Answer:

@@ -70,6 +70,11 @@ class Desk:
             if self.state is not State.READY:
                 raise WorkerDownError(self._trouble)
 
+    def wait_for_worker(self, patience_s: float) -> None:
+        """Until one is ready, the desk is closed, or the patience is at its end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state in {State.READY, State.CLOSED}, patience_s)
+
     def ask(self, prompt: Prompt, mask: int) -> Reply:
         """The worker's reply, in bounded time; WorkerDownError says why there is none."""
         pending = self._open(prompt, mask)

@@ -2,7 +2,7 @@
 
 Whatever that process does (hangs, dies, keeps its interpreter's lock, talks nonsense, eats its memory), this one sees a
 socket on which the right bytes come in time, or do not. Then the process is killed, the question ends in ERROR, and
-another process loads the model meanwhile; questions until then end in ERROR at once.
+another process loads the model meanwhile; questions until then end in ERROR at once, or wait for it in a replay.
 """
 
 import sys
@@ -22,6 +22,8 @@ from trader.errors import ConfigurationError
 
 COMMAND = (sys.executable, "-m", "trader.adapters.phi3.worker")
 """What is started; the number of a file descriptor follows."""
+LOST_IN_A_ROW = 3
+"""A replay whose questions have lost so many workers, one after another, waits for no more of them."""
 
 
 class Prompts(Struct, frozen=True, kw_only=True):
@@ -50,7 +52,7 @@ class WorkerBackend:
     is_instant = False
     is_calibrated = True
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- four of them, by name only, have a default
         self,
         options: ModelOptions,
         prompts: Prompts,
@@ -59,13 +61,19 @@ class WorkerBackend:
         command: tuple[str, ...] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_reason: Callable[[str, str], None] = ignore_reason,
+        waits_s: float = 0.0,
     ) -> None:
-        """Nothing runs before `start`. `clock` gives seconds and never goes back."""
+        """Nothing runs before `start`. `clock` gives seconds and never goes back.
+
+        `waits_s` is for replays, whose bars can wait: how long a question does so for a worker that is replaced.
+        """
         self.identity = identity_of(options, prompts.identity)
         self._options = options
         self._render = prompts.render
         self._clock = clock
         self._tell = on_reason
+        self._waits_s = waits_s
+        self._lost_in_a_row = 0
         chosen = COMMAND if command is None else command
         self._keeper = Keeper(chosen, options, rules, clock, self._on_reason, prompts.probes)
 
@@ -102,14 +110,19 @@ class WorkerBackend:
             raise
 
     def ask(self, question: Question) -> Answer:
-        """USED, INVALID or ERROR, within reply_timeout_s and a second; at once where no worker is ready."""
+        """USED, INVALID or ERROR, within reply_timeout_s and a second; at once where no worker is ready, or `waits_s`
+        later."""
         prompt = self._render(question)
+        if self._waits_s and self._lost_in_a_row < LOST_IN_A_ROW:
+            self._keeper.desk.wait_for_worker(self._waits_s)
         asked_s = self._clock()
         reply: Reply | str
         try:
             reply = self._keeper.ask(prompt, question.mask)
+            self._lost_in_a_row = 0
         except WorkerDownError as error:
             reply = str(error)
+            self._lost_in_a_row += 1
         return answer_of(self._options, question, prompt, reply, (self._clock() - asked_s) * 1_000)
 
     def close(self) -> None:
