@@ -1,8 +1,9 @@
 """The daemon's end of the control socket. A client that floods, dawdles or vanishes costs its own connection only."""
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -47,6 +48,7 @@ class _Clients:
         self._slow_s = slow_s
         self._tasks: set[asyncio.Task[None]] = set()
         self._listening: set[asyncio.Task[None]] = set()
+        self._is_parting = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, to its end."""
@@ -62,12 +64,17 @@ class _Clients:
                 await self._converse(reader, writer, task)
         except (TimeoutError, ConnectionError) as error:
             log.info("control_client_left", why=type(error).__name__)
+        except asyncio.CancelledError:  # by `part` alone; Python 3.11's streams take a cancelled task for a failed one
+            return
         finally:
-            self._tasks.discard(task)
             writer.transport.abort()
+            with suppress(ConnectionError):  # it is over either way
+                await writer.wait_closed()
+            self._tasks.discard(task)
 
     async def part(self) -> None:
         """Let go of who says nothing, give replies a moment, end the rest."""
+        self._is_parting = True
         for task in self._listening:
             task.cancel()
         if self._tasks:
@@ -80,7 +87,7 @@ class _Clients:
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, task: "asyncio.Task[None]"
     ) -> None:
-        while True:
+        while not self._is_parting:
             self._listening.add(task)
             try:
                 async with asyncio.timeout(self._silence_s):
@@ -102,8 +109,9 @@ class _Clients:
             return _refusal(str(error))
         try:
             return await self._answer(request)
-        except Exception as error:  # a fault here must not end a run that guards a position: it is told loudly
-            log.exception("control_failed", command=request.command.value)
+        except Exception as error:  # noqa: BLE001 - a fault must not end a run that guards a position: it is told
+            told = traceback.format_exc()
+            log.error("control_failed", command=request.command.value, trace=told)  # noqa: TRY400 - it is in `trace`
             return _refusal(f"{request.command.value} failed in the daemon: {error!r}; its log says more")
 
     async def _say(self, writer: asyncio.StreamWriter, reply: Reply) -> None:

@@ -1,0 +1,365 @@
+"""The daemon's end of the control socket, over real sockets: what clients do to it, and what it does to them."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from trader.adapters.control import server
+from trader.adapters.control.messages import LONGEST_REQUEST, CommandName, Reply, Request, line_of
+from trader.adapters.control.place import held, listening
+from trader.adapters.control.server import serving
+from trader.errors import AccessError, InputError
+
+STATUS = line_of(Request(command=CommandName.STATUS))
+LONG_MESSAGE = "x" * 50_000
+
+
+async def echo(request: Request) -> Reply:
+    """Says what it was asked."""
+    return Reply(ok=True, message=request.command.value)
+
+
+async def at_length(request: Request) -> Reply:
+    """Fills a client's buffers soon."""
+    return Reply(ok=True, message=LONG_MESSAGE)
+
+
+async def failing(request: Request) -> Reply:
+    """Contradicts itself."""
+    raise ZeroDivisionError
+
+
+opened: list[asyncio.StreamWriter] = []
+
+
+@pytest.fixture(autouse=True)
+async def every_client_ends() -> AsyncIterator[None]:
+    """What a test has opened is closed with it."""
+    yield
+    while opened:
+        writer = opened.pop()
+        writer.transport.abort()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def connect(folder: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client."""
+    reader, writer = await asyncio.open_unix_connection(str(folder / "control.sock"))
+    opened.append(writer)
+    return reader, writer
+
+
+async def asked(folder: Path, line: bytes = STATUS) -> Reply:
+    """The reply to one line, over a connection of its own."""
+    reader, writer = await connect(folder)
+    writer.write(line)
+    said = await reader.readline()
+    writer.transport.abort()
+    return reply_of(said)
+
+
+def reply_of(line: bytes) -> Reply:
+    """The reply on a line."""
+    return msgspec.json.decode(line, type=Reply)
+
+
+async def test_request_is_answered_again_and_again_on_one_connection(tmp_path: Path) -> None:
+    """A line each way, in order, also where several lines arrive in one piece."""
+    async with serving(tmp_path, echo):
+        reader, writer = await connect(tmp_path)
+        writer.write(line_of(Request(command=CommandName.PAUSE)) + STATUS)
+        said = [reply_of(await reader.readline()).message for _ in range(2)]
+
+    assert said == ["pause", "status"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"status\n",
+        b"\xff\xfe\n",
+        b"{}\n",
+        b'{"command":"sell"}\n',
+        b'{"command":"status","more":1}\n',
+        b'{"command":"status","v":2}\n',
+        b'{"command":"reset"}\n',
+        b'{"command":"reset","rule":"luck"}\n',
+        b'{"command":"pause","rule":"low_win_rate"}\n',
+        b'{"command":"pause","clear_kill":true}\n',
+        b"[" * 4_000 + b"\n",
+    ],
+)
+async def test_malformed_line_gets_an_error_line_and_the_connection_goes_on(tmp_path: Path, line: bytes) -> None:
+    """Whatever it is, it is named, and reaches nobody."""
+    reached: list[Request] = []
+
+    async def answer(request: Request) -> Reply:
+        reached.append(request)
+        return await echo(request)
+
+    async with serving(tmp_path, answer):
+        reader, writer = await connect(tmp_path)
+        writer.write(line)
+        refused = reply_of(await reader.readline())
+        writer.write(STATUS)
+        served = reply_of(await reader.readline())
+
+    assert (refused.ok, refused.message[:13], served.ok, len(reached)) == (False, "not a request", True, 1)
+
+
+async def test_megabyte_in_one_line_is_refused_and_others_are_served(tmp_path: Path) -> None:
+    """It is not read to its end: the client is told how long a line may be, and let go."""
+    async with serving(tmp_path, echo):
+        reader, writer = await connect(tmp_path)
+        writer.write(b"x" * 1_000_000)
+        refused = reply_of(await reader.readline())
+        served = await asked(tmp_path)
+        with suppress(ConnectionError):
+            assert await reader.read() == b""
+
+    assert f"longer than {LONGEST_REQUEST} bytes" in refused.message
+    assert served.ok
+
+
+async def test_half_a_line_reaches_nobody(tmp_path: Path) -> None:
+    """A client that stops in the middle, or leaves there, has asked for nothing."""
+    reached: list[Request] = []
+
+    async def answer(request: Request) -> Reply:
+        reached.append(request)
+        return await echo(request)
+
+    async with serving(tmp_path, answer):
+        _, stopping = await connect(tmp_path)
+        stopping.write(STATUS[:10])
+        _, leaving = await connect(tmp_path)
+        leaving.write(STATUS[:-1])
+        leaving.write_eof()
+        served = await asked(tmp_path)
+        stopping.transport.abort()
+        leaving.transport.abort()
+
+    assert (served.ok, len(reached)) == (True, 1)
+
+
+async def test_silent_client_is_let_go(tmp_path: Path) -> None:
+    """It holds a place for a while only."""
+    async with serving(tmp_path, echo, silence_s=0.01):
+        reader, _ = await connect(tmp_path)
+        said = await reader.read()
+
+    assert said == b""
+
+
+async def test_client_that_never_reads_is_cut_off_while_others_are_served(tmp_path: Path) -> None:
+    """Its replies pile up in its own buffer only, and not for ever."""
+    ended = asyncio.Event()
+    connections = 0
+
+    async def answer(request: Request) -> Reply:
+        nonlocal connections
+        connections += 1
+        return await (at_length(request) if request.command is CommandName.PAUSE else echo(request))
+
+    async def flood() -> None:
+        _, writer = await connect(tmp_path)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(line_of(Request(command=CommandName.PAUSE)))
+                await writer.drain()
+                await asyncio.sleep(0)
+        ended.set()
+
+    async with serving(tmp_path, answer, slow_s=0.05), asyncio.TaskGroup() as group:
+        group.create_task(flood())
+        while connections < 3:
+            assert (await asked(tmp_path)).ok
+        await ended.wait()
+        served = await asked(tmp_path)
+
+    assert served.ok
+
+
+async def test_client_that_leaves_in_the_middle_of_an_answer_has_been_heard(tmp_path: Path) -> None:
+    """Its command counts; the rest of the answer is nobody's."""
+    obeyed = asyncio.Event()
+    go_on = asyncio.Event()
+
+    async def answer(request: Request) -> Reply:
+        if request.command is CommandName.STATUS:
+            return await echo(request)
+        obeyed.set()
+        await go_on.wait()
+        return await at_length(request)
+
+    async with serving(tmp_path, answer):
+        _, writer = await connect(tmp_path)
+        writer.write(line_of(Request(command=CommandName.FLATTEN)))
+        await obeyed.wait()
+        writer.transport.abort()
+        go_on.set()
+        served = await asked(tmp_path)
+
+    assert served.ok
+
+
+async def test_fifty_clients_at_once_are_all_answered(tmp_path: Path) -> None:
+    """Each gets its own reply."""
+    names = [CommandName.STATUS, CommandName.PAUSE, CommandName.RESUME, CommandName.KILL, CommandName.FLATTEN] * 10
+    async with serving(tmp_path, echo):
+        replies = await asyncio.gather(*[asked(tmp_path, line_of(Request(command=name))) for name in names])
+
+    assert [reply.message for reply in replies] == [name.value for name in names]
+
+
+async def test_more_clients_than_places_are_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who hogs the places cannot make the daemon hold more; who leaves makes room."""
+    monkeypatch.setattr(server, "MOST_CLIENTS", 3)
+    async with serving(tmp_path, echo):
+        hogs = [await connect(tmp_path) for _ in range(3)]
+        for reader, writer in hogs:
+            writer.write(STATUS)
+            await reader.readline()
+        refused = reply_of(await (await connect(tmp_path))[0].readline())
+        for _, writer in hogs:
+            writer.transport.abort()
+        while not (served := await asked(tmp_path)).ok:
+            pass
+
+    assert (refused.ok, served.ok) == (False, True)
+    assert "others are connected" in refused.message
+
+
+async def test_fault_in_a_command_is_told_and_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run guards a position: the client and the operational log hear of it, and the next request is answered."""
+    async with serving(tmp_path, failing):
+        first, second = await asked(tmp_path), await asked(tmp_path)
+
+    assert (first.ok, second.ok) == (False, False)
+    assert "ZeroDivisionError" in first.message
+    told = [line for line in capsys.readouterr().out.splitlines() if "control_failed" in line]
+    assert len(told) == 2
+
+
+async def test_end_does_not_wait_for_who_says_nothing(tmp_path: Path) -> None:
+    """A connected client that is silent has no say in when a daemon ends; its socket is gone with it."""
+    async with serving(tmp_path, echo):
+        reader, writer = await connect(tmp_path)
+        writer.write(STATUS)
+        await reader.readline()
+    said = await reader.read()
+
+    assert (said, (tmp_path / "control.sock").exists()) == (b"", False)
+
+
+async def test_end_lets_an_answer_out_that_is_on_its_way(tmp_path: Path) -> None:
+    """A command that the run's last moments have answered is told."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(request: Request) -> Reply:
+        reached.set()
+        await go_on.wait()
+        return await echo(request)
+
+    async with serving(tmp_path, answer):
+        reader, writer = await connect(tmp_path)
+        writer.write(STATUS)
+        await reached.wait()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+    reply = reply_of(await reader.readline())
+
+    assert reply.ok
+
+
+def test_socket_and_folder_are_their_owners_alone(tmp_path: Path) -> None:
+    """0600 in a folder of 0700, whatever the umask."""
+    folder = tmp_path / "state"
+    before = os.umask(0)
+    try:
+        with held(folder, "a test"), listening(folder):
+            modes = [stat.S_IMODE(path.lstat().st_mode) for path in (folder, *sorted(folder.iterdir()))]
+    finally:
+        os.umask(before)
+
+    assert modes == [0o700, 0o600, 0o600]
+
+
+@pytest.mark.parametrize("name", ["control.sock", "daemon.lock"])
+def test_link_is_refused(tmp_path: Path, name: str) -> None:
+    """It would let another decide what is written, and where."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    (folder / name).symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(AccessError, match=name), held(folder, "a test"), listening(folder):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """The folder itself has to be named."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "state").symlink_to(tmp_path / "real")
+
+    with pytest.raises(AccessError, match="link"), held(tmp_path / "state", "a test"):
+        pass
+
+
+def test_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    """Nobody's file is removed."""
+    (tmp_path / "control.sock").write_text("notes")
+
+    with pytest.raises(AccessError, match="no socket"), listening(tmp_path):
+        pass
+    assert (tmp_path / "control.sock").read_text() == "notes"
+
+
+def test_socket_of_a_dead_daemon_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
+    """What nobody listens at is in nobody's way."""
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "control.sock"))
+    with listening(tmp_path):
+        with pytest.raises(AccessError, match="another program listens"), listening(tmp_path):
+            pass
+        assert (tmp_path / "control.sock").is_socket()
+    assert not (tmp_path / "control.sock").exists()
+
+
+def test_second_holder_is_told_who_the_first_is(tmp_path: Path) -> None:
+    """By process and run; when the first has gone, the second may."""
+    refused = pytest.raises(AccessError, match=f"pid {os.getpid()}, run one")
+    with held(tmp_path, "run one"), refused, held(tmp_path, "run two"):
+        pass
+    with held(tmp_path, "run two"):
+        pass
+
+
+async def test_path_that_is_too_long_for_an_address_is_served_all_the_same(tmp_path: Path) -> None:
+    """Addresses of sockets are short, folders need not be."""
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir(mode=0o700)
+    async with serving(folder, echo):
+        descriptor = os.open(folder, os.O_RDONLY)
+        reader, writer = await connect(Path(f"/proc/self/fd/{descriptor}"))
+        os.close(descriptor)
+        writer.write(STATUS)
+        reply = reply_of(await reader.readline())
+
+    assert reply.ok
+
+
+def test_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    """With what to do."""
+    (tmp_path / "state").write_text("")
+
+    with pytest.raises((AccessError, InputError), match=r"state\.dir"), held(tmp_path / "state", "a test"):
+        pass
