@@ -14,6 +14,7 @@ from trader.options import (
     ExportOptions,
     FileOptions,
     FitOptions,
+    GatewayOptions,
     LeakOptions,
     LearnBarOptions,
     LogOptions,
@@ -261,6 +262,15 @@ def export(
     from trader.commands import export as command
 
     command.run(source, out, options)
+
+
+@app.command(name="gateway-sim")
+@takes(bars=BarOptions, files=FileOptions, wanted=GatewayOptions)
+def gateway_sim(bars: BarOptions, files: FileOptions, wanted: GatewayOptions) -> None:
+    """Play a broker on this machine: clients of Interactive Brokers' interface trade against bars of a file."""
+    from trader.commands import gateway_sim as command
+
+    command.run(bars, files, wanted)
 
 
 @advisor_app.command()

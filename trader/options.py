@@ -231,6 +231,19 @@ class FitOptions(Struct, frozen=True, kw_only=True):
     out: Annotated[Path, typer.Option(help="File of the result, for advisor.calibration.fitted.")]
 
 
+class GatewayOptions(Struct, frozen=True, kw_only=True):
+    """What the simulated gateway plays, and to whom."""
+
+    market: Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K.")] = None
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Of 127.0.0.1; 0 takes a free one.")] = 4002
+    speed: Annotated[str, typer.Option(help="Seconds of bar time a second, or `max`.")] = "60"
+    history: Annotated[int, typer.Option(min=1, help="Bars that have closed before the first that is played.")] = 1_000
+    account: Annotated[str, typer.Option(help="Account number that clients are told.")] = "DU1234567"
+    initial_margin: Annotated[int, typer.Option(min=0, help="Dollars a contract; more is rejected by 201.")] = 20_000
+    maintenance_margin: Annotated[int, typer.Option(min=0, help="Dollars a contract, as it is told.")] = 18_000
+    ledger: Annotated[Path | None, typer.Option(help="File for all that happened, as JSON lines.")] = None
+
+
 def takes(**groups: type[Struct]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Offer the options of `groups` on a command, which receives each group as one record under its own name."""
 

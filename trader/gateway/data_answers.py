@@ -1,5 +1,6 @@
 """Answers to requests for contracts, history and market data, and what is streamed to those who subscribed."""
 
+import asyncio
 import datetime
 
 from trader.domain.units import SECOND_NS
@@ -19,10 +20,13 @@ _DELAYED_TICKS = {BID: 66, ASK: 67, LAST: 68}
 
 
 class DataAnswers:
-    """Contract details, history, and the beginning and end of subscriptions. `data_type` is the right there is."""
+    """Contract details, history, and the beginning and end of subscriptions. `data_type` is the right there
+    is; `is_wanted` is set once anybody has subscribed to anything.
+    """
 
     def __init__(self, market: Market) -> None:
         self.data_type = LIVE
+        self.is_wanted = asyncio.Event()
         self._market = market
 
     def handlers(self) -> dict[Request, Handler]:
@@ -65,6 +69,7 @@ class DataAnswers:
         now = stamp(self._market.now_ns, is_epoch=False)
         session.send(layouts.history(wanted.req_id, bars[0].stamp if bars else now, now, bars))
         if wanted.keeps_up:
+            self.is_wanted.set()
             session.wants.history[wanted.req_id] = HistoryFeed(
                 contract=contract, size_minutes=minutes_of(wanted.bar_size), is_epoch=wanted.is_epoch
             )
@@ -95,6 +100,7 @@ class DataAnswers:
         contract = self._one(session, req_id, wanted)
         if contract is not None:
             session.wants.real_time[req_id] = contract
+            self.is_wanted.set()
 
     def _quotes(self, session: Session, fields: list[str]) -> None:
         at = Cursor(fields, 2)
@@ -107,6 +113,7 @@ class DataAnswers:
             session.send(layouts.error(req_id, 354, "Requested market data is not subscribed."))
             return
         session.wants.quotes[req_id] = contract
+        self.is_wanted.set()
         session.send([Message.TICK_PARAMETERS, req_id, 1 / contract.ticks_per_point, "9c0001", 3])
         session.send([Message.MARKET_DATA_TYPE, 1, req_id, kind])
         tell_quote(session, req_id, contract, self._market.last, kind)

@@ -15,12 +15,15 @@ Handler = Callable[[Session, list[str]], None]
 
 
 class Server:
-    """Listens on loopback. `is_refusing` cuts new connections off; ids in `held_ids` count as in use."""
+    """Listens on loopback. `is_refusing` cuts new connections off; ids in `held_ids` count as in use. `is_empty` is set
+    while nobody is connected."""
 
     def __init__(self, connected_at: Callable[[], str], on_clients: Callable[[bool], None]) -> None:
         self.tap: Tap | None = None
         self.is_refusing = False
         self.held_ids: set[int] = set()
+        self.is_empty = asyncio.Event()
+        self.is_empty.set()
         self.port = 0
         self._handlers: dict[int, Handler] = {}
         self._sessions: list[Session] = []
@@ -62,12 +65,15 @@ class Server:
         if self.is_refusing or len(self._sessions) >= CLIENTS_MAX:
             return False
         self._sessions.append(session)
+        self.is_empty.clear()
         return True
 
     def lost(self, session: Session) -> None:
         """Session's."""
         if session in self._sessions:
             self._sessions.remove(session)
+            if not self._sessions:
+                self.is_empty.set()
             self._on_clients(any(True for _ in self.sessions))
 
     def take(self, session: Session, fields: list[str]) -> None:
