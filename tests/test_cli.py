@@ -123,7 +123,8 @@ def test_backtest_unknown_environment_key_is_an_error(tmp_path):
 def test_run_at_full_speed_decides_as_the_backtest_does(tmp_path):
     """The daemon and the backtest write the same canonical records, byte for byte."""
     common = ("--bars", "sample", "--strategy", "sma_cross", "--on-exhausted", "stop", "--to", "2019-11-27")
-    assert trader("run", *common, "--speed", "max", "--log-dir", str(tmp_path / "run")).returncode == 0
+    own = ("--log-dir", str(tmp_path / "run"), "--set", f"state.dir={tmp_path / 'state'}")
+    assert trader("run", *common, "--speed", "max", *own).returncode == 0
     assert trader("backtest", *common, "--log-dir", str(tmp_path / "replay")).returncode == 0
     (live,) = (tmp_path / "run").iterdir()
     (replay,) = (tmp_path / "replay").iterdir()
@@ -135,13 +136,16 @@ def test_run_at_full_speed_decides_as_the_backtest_does(tmp_path):
 def test_run_sigterm_drains_closes_the_log_and_exits_0(tmp_path):
     """A service that is stopped leaves a log that proves itself whole."""
     command = [sys.executable, "-m", "trader", "run", "--bars", "sample", "--strategy", "flat", "--speed", "600"]
-    with subprocess.Popen([*command, "--log-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+    command += ["--log-dir", str(tmp_path / "logs"), "--set", f"state.dir={tmp_path / 'state'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
         said = [json.loads(line)["event"] for line in process.stdout]
-    proof = json.loads(trader("verify", started["log"], "--json").stdout) if any(tmp_path.iterdir()) else None
+    proof = (
+        json.loads(trader("verify", started["log"], "--json").stdout) if any((tmp_path / "logs").iterdir()) else None
+    )
 
     assert started["event"] == "started"
     assert process.returncode == 0
@@ -152,7 +156,8 @@ def test_run_sigterm_drains_closes_the_log_and_exits_0(tmp_path):
 def test_run_kill_leaves_a_log_that_says_not_closed(tmp_path):
     """After kill -9 every line that is there holds, and the missing end is named."""
     command = [sys.executable, "-m", "trader", "run", "--bars", "sample", "--strategy", "flat", "--speed", "60000"]
-    with subprocess.Popen([*command, "--log-dir", str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+    command += ["--log-dir", str(tmp_path / "logs"), "--set", f"state.dir={tmp_path / 'state'}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = Path(json.loads(process.stdout.readline())["log"])
         with subprocess.Popen(

@@ -40,7 +40,18 @@ def trades_in(folder: Path) -> list[Trade]:
 
 def logged(command: str, folder: Path, *options: str) -> list[Trade]:
     done = subprocess.run(
-        [sys.executable, "-m", "trader", command, *COMMON, *options, "--log-dir", str(folder)],
+        [
+            sys.executable,
+            "-m",
+            "trader",
+            command,
+            *COMMON,
+            *options,
+            "--log-dir",
+            str(folder),
+            "--set",
+            f"state.dir={folder}-state",
+        ],
         capture_output=True,
         text=True,
         check=False,
