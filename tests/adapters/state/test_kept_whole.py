@@ -1,0 +1,97 @@
+"""Everything that the line remembers from bar to bar has its place in a record: what is added must be kept as well."""
+
+import pytest
+from builders import some_terms
+from state_builders import BOOK
+
+from trader.adapters.paper_broker import PaperBroker
+from trader.adapters.state.books import book_row, restore_book
+from trader.adapters.state.records import BookRow, Kept, KeptAnswers, LineMemory, PaperOrders
+from trader.advisor.cache import AdviceCache, CacheRules
+from trader.book import Book
+from trader.domain.actions import Side
+from trader.domain.instruments import INSTRUMENTS
+from trader.domain.orders import Fill
+from trader.errors import StateDamagedError
+from trader.risk.gate import OrderGate
+from trader.risk.limits import OrderLimits
+from trader.router import Router
+
+NQ = INSTRUMENTS["NQ"]
+TERMS = some_terms().as_row(NQ)
+
+ORDER_LIMITS = OrderLimits(
+    max_order_qty=1, max_position_qty=1, collar_share=0.005, orders_per_minute=20, price_age_s=10.0
+)
+
+
+def a_router() -> Router:
+    """A router as it begins."""
+    return Router(Book(TERMS), OrderGate(ORDER_LIMITS), NQ.tick_value_cents)
+
+
+GIVEN = {
+    PaperBroker: {"_ticks_per_point", "_slippage", "_forced_slippage", "_through", "_commission_cents", "_listener"}
+    | {"_faults"},
+    OrderGate: {"_limits"},
+    # Prices and times are set anew at each bar, and what a bar has brought is drained by the end of it.
+    Router: {"_book", "_gate", "_tick_value_cents", "_broker", "_last_price_ticks", "_last_price_ns", "_now_ns"}
+    | {"_outbox", "orders", "fills", "trades", "executions", "refused", "unfilled"},
+    AdviceCache: {"_lasts_ns", "_decay", "_prefix", "_keyed", "_key", "hits", "evictions"},
+}
+"""What configuration or the next bar gives."""
+
+RENAMED = {
+    "_qty": "position_qty",
+    "_ref": "order_ref",
+    "_close": "closing",
+    "_stop": "stop_ticks",
+    "_target": "target_ticks",
+}
+
+
+@pytest.mark.parametrize(
+    ("thing", "record"),
+    [
+        (PaperBroker(NQ, TERMS, a_router()), PaperOrders),
+        (a_router(), LineMemory),
+        (OrderGate(ORDER_LIMITS), LineMemory),
+        (AdviceCache(CacheRules(cache_minutes=5, reuse_decay=0.8), "rules@1"), KeptAnswers),
+    ],
+    ids=["paper broker", "router", "gate", "cache"],
+)
+def test_all_that_is_remembered_has_a_field(thing: object, record: type[Kept]) -> None:
+    """An attribute that is new here is either given at the next start, or needs its field and a migration."""
+    remembered = set(vars(thing)) - GIVEN[type(thing)]
+    assert {RENAMED.get(name, name.removeprefix("_")) for name in remembered} <= set(record.__struct_fields__)
+
+
+def test_book_is_the_same_after_a_restart() -> None:
+    """In its view, and in the rows that the kernels go on with."""
+    book = Book(TERMS)
+    book.renew()
+    fill = Fill(
+        order_ref="d1",
+        nth=1,
+        side=Side.BUY,
+        qty=1,
+        remaining_qty=0,
+        price_ticks=48_000,
+        commission_cents=225,
+        ts_ns=60,
+    )
+    book.apply(fill)
+    book.set_bracket(30, 90)
+    again = Book(TERMS)
+    assert again.view() != book.view()
+    restore_book(again, book_row(book))
+    assert again.view() == book.view()
+    assert book_row(again) == book_row(book)
+    assert set(vars(book)) == {"terms", "_tick_value_cents", "row", "accounts_used", "_view"}
+
+
+def test_book_row_of_another_layout_is_refused() -> None:
+    """Rather than read a place for another."""
+    restore_book(Book(TERMS), BOOK)
+    with pytest.raises(StateDamagedError, match="35 places"):
+        restore_book(Book(TERMS), BookRow(row=BOOK.row[1:], accounts_used=1))
