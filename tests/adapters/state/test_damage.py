@@ -162,6 +162,13 @@ def test_row_changed_by_hand_is_refused_with_file_and_remedy(sql: str, tmp_path:
         reopened(tmp_path / "state")
 
 
+def test_changed_row_is_named(tmp_path: Path, lived: State) -> None:
+    """Whoever looks for the reason knows where."""
+    changed_by_hand("UPDATE kept SET body = CAST('{}' AS BLOB) WHERE name = 'd1-2'")(tmp_path / "state")
+    with pytest.raises(StateDamagedError, match="the row intent 'd1-2' is not as it was written"):
+        reopened(tmp_path / "state")
+
+
 def test_older_row_put_back_under_its_own_seal_is_refused(tmp_path: Path, lived: State) -> None:
     """A seal alone would believe it; the sum of all does not."""
     folder = tmp_path / "state"

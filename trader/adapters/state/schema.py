@@ -3,10 +3,10 @@
 One table of sealed rows, and one row that says what all of them come to. A migration changes rows, never the layout.
 
 What the checksums protect, proved at every opening before anything is believed: each row has the sha256 of its place,
-kind, name and body, and the sum of these stands in a sealed row with their number, so that a row that was changed, lost,
-doubled, renamed or put back in an older shape is found; `state.mark` finds a write-ahead log that lost its end. They
-show damage. They do not stop someone who writes all of it anew, and an older copy of ALL files is whole in itself: that
-is for the reconciliation with the broker to find.
+kind, name and body, and the sum of these stands in a sealed row with their number. So a row that was changed, lost,
+doubled, renamed or put back as it once was is found; `state.mark` finds a write-ahead log that has lost its end. They
+show damage; they do not stop somebody who writes all of it anew. An older copy of ALL files is whole in itself: to find
+that is for the reconciliation with the broker.
 """
 
 from collections.abc import Callable, Mapping
