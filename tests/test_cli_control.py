@@ -8,7 +8,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,13 +20,14 @@ from trader.adapters.control.client import ask
 from trader.adapters.control.messages import CommandName, Reply, Request, Status, line_of
 from trader.commands import control
 from trader.domain.decisions import Rule
+from trader.domain.sessions import MINUTE_NS, Calendar, et_ns
 from trader.errors import UnreachableError, UsageError
 
 PATIENCE_S = 60
 
 
 class Daemon:
-    """A `trader run` on the sample, a thousand bars a second."""
+    """A `trader run`."""
 
     def __init__(self, process: "subprocess.Popen[str]", said: dict[str, str], state: Path) -> None:
         self.process = process
@@ -68,12 +69,27 @@ class Daemon:
         return lines
 
 
+def quiet_bars(path: Path) -> Path:
+    """A morning and a session in which nothing happens: a position stays open for hours."""
+    calendar, lines = Calendar.load(), ["timestamp,open,high,low,close,volume"]
+    for day, clock in (("2023-03-15", "02:30"), ("2023-03-16", "18:00")):
+        session = calendar.on(day)
+        assert session is not None
+        start_ns = et_ns(session, clock)
+        minutes = range(start_ns, session.close_ns, MINUTE_NS)
+        lines += [f"{ts_ns // 10**9},12000.00,12002.50,11997.50,12000.00,100" for ts_ns in minutes]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
 @contextmanager
-def a_daemon(folder: Path, strategy: str = "flat", speed: str = "60000") -> Iterator[Daemon]:
+def a_daemon(
+    folder: Path, bars: Sequence[str] = ("sample",), strategy: str = "flat", speed: str = "60000"
+) -> Iterator[Daemon]:
     """Started, and killed if a test leaves it."""
     state = folder / "state"
     command = [
-        sys.executable, "-m", "trader", "run", "--bars", "sample", "--strategy", strategy, "--speed", speed,
+        sys.executable, "-m", "trader", "run", "--bars", *bars, "--strategy", strategy, "--speed", speed,
         "--advisor", "off", "--log-dir", str(folder / "logs"), "--set", f"state.dir={state}",
     ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -107,7 +123,8 @@ async def crowd(path: Path) -> list[bytes]:
 
 def test_flatten_of_a_running_daemon_closes_pauses_and_is_proved_by_its_log(tmp_path: Path) -> None:
     """From a position to none at the next open, then no entry; a crowd at the socket changes nothing."""
-    with a_daemon(tmp_path, "buy_and_hold") as daemon:
+    bars = (str(quiet_bars(tmp_path / "quiet.csv")), "--stamp", "open", "--tz", "UTC", "--contract", "NQH23")
+    with a_daemon(tmp_path, bars, "buy_and_hold", "30000") as daemon:
         modes = [stat.S_IMODE(path.lstat().st_mode) for path in (daemon.state, daemon.state / "control.sock")]
         daemon.until(lambda status: status.position is not None)
         reply = daemon.say("flatten")
