@@ -24,6 +24,7 @@ FIGURES = AdvisorFigures(
     missing=0,
     legal_mass_mean=0.98765,
     latency_ms=Spread(p50=7.25, p95=9.5, p99=1_234.5),
+    silent_members={},
     weights={-1: 0.3, 0: 0.25, 1: 0.5},
     adaptive=AdaptiveCosts(outcomes=200, learned_loss=100.0, cap_cost=2.0, choice_cost=-4.0),
 )

@@ -46,6 +46,7 @@ def test_next_run_begins_with_what_the_last_one_kept(tmp_path: Path) -> None:
     first = advice_of(tmp_path)
     learner_of(first).restore(Learned(calibration=None, weights=EVEN, members=None))
     first.keep()
+    first.close()
     second = advice_of(tmp_path)
 
     assert weights_of(second) == [0.5] * 3
@@ -60,8 +61,10 @@ def test_another_market_or_strategy_in_the_same_folder_begins_with_nothing(tmp_p
     first = advice_of(tmp_path)
     learner_of(first).restore(Learned(calibration=None, weights=EVEN, members=None))
     first.keep()
+    first.close()
     second = advice_of(tmp_path, other)
     second.keep()
+    second.close()
 
     assert weights_of(second) == [0.3] * 3
     assert weights_of(advice_of(tmp_path)) == [0.5] * 3
@@ -87,6 +90,7 @@ def test_replay_begins_with_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     """Its only memory is its bars."""
     replay = advice_of(None)
     replay.keep()
+    replay.close()
 
     assert (weights_of(replay), replay.kept) == ([0.3] * 3, None)
     assert list(tmp_path.iterdir()) == []

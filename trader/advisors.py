@@ -44,11 +44,17 @@ class Advising(Struct, frozen=True, kw_only=True):
     record: AdvisorRecord | None
     identity: str
     kept: LearnedFile | None = None
+    ensemble: EnsembleAdvisor | None = None
 
     def keep(self) -> None:
         """Write down what was learned so far, where it is kept from run to run."""
         if self.kept is not None and self.learner is not None:
-            self.kept.write(self.learner.learned())
+            self.kept.keep(self.learner.learned())
+
+    def close(self) -> None:
+        """Wait until that has been written."""
+        if self.kept is not None:
+            self.kept.close()
 
 
 class AdvisorChoice(Struct, frozen=True, kw_only=True):
@@ -159,7 +165,7 @@ def behind(
         breaker_reset_s=settings.advisor.breaker_reset_s,
     )
     identity = f"{settings.advisor.backend}:{_digest(made_by)}"
-    return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept)
+    return Advising(advisor=asker, learner=learner, record=record, identity=identity, kept=kept, ensemble=ensemble)
 
 
 def _untold(prompt_sha256: str, text: str) -> None:
@@ -186,6 +192,10 @@ def _fitted(settings: Settings, market: Instrument, identity: str | None) -> Fit
     fitted = load_fitted(Path(path))
     if fitted.market != market.symbol:
         msg = f"advisor.calibration.fitted: {path} was fitted on {fitted.market}, this is {market.symbol}; fit it anew"
+        raise ConfigurationError(msg)
+    low = settings.fusion.override_low
+    if any(bounds.override_high < low for bounds in fitted.thresholds.values()):
+        msg = f"advisor.calibration.fitted: {path} has an override_high below fusion.override_low {low}; fit it anew"
         raise ConfigurationError(msg)
     if identity is None or identity.removesuffix(BATCHED) != fitted.head.identity:
         msg = (

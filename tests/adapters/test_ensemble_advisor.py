@@ -269,15 +269,18 @@ def test_ensemble_starts_and_closes_every_member():
     assert [member.life for member in members] == [["started", "closed"], ["started"], ["started", "closed"]]
 
 
-def test_ensemble_with_a_member_that_cannot_start_names_it_and_leaves_none_started():
-    """A start is all or nothing."""
+def test_ensemble_with_a_member_that_cannot_start_names_it_and_goes_on_with_the_others():
+    """Whoever begins without it has the others, and is told how often one was silent."""
     first = Member("a", scored(BUYER))
     second = Member("broken", scored(BUYER), start_error=ConfigurationError("no weights in ./phi3"))
     last = Member("c", scored(BUYER))
     ensemble = EnsembleAdvisor([first, second, last], even_weights(3), legal_mass_min=0.2)
     with pytest.raises(ConfigurationError, match=r"broken.*no weights in ./phi3"):
         ensemble.start()
-    assert [member.life for member in (first, second, last)] == [["started", "closed"], [], []]
+    assert [member.life for member in (first, second, last)] == [["started"], [], ["started"]]
+    second.reply = RuntimeError("not loaded")
+    assert ensemble.ask(FLAT).status is AdviceStatus.USED
+    assert dict(ensemble.silent) == {second.identity: 1}
 
 
 @pytest.mark.parametrize(("kinds", "expected"), [((True, True), True), ((True, False), False)])

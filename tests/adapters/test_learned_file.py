@@ -1,5 +1,6 @@
 """What is kept from run to run, and what becomes of a file that is not to be trusted."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,17 @@ def test_write_that_does_not_fit_leaves_the_file_whole(kept: LearnedFile) -> Non
         kept.write(Learned(calibration=None, weights=None, members=None))
     assert [line["event"] for line in said] == ["learned_state_not_kept"]
     assert kept.read() == LEARNED
+
+
+def test_newest_is_kept_by_a_thread_of_its_own_that_ends_with_the_run(tmp_path: Path) -> None:
+    """However fast sessions end, what was said last is in the file, and nothing is left running."""
+    before = {thread.name for thread in threading.enumerate()}
+    file = LearnedFile(tmp_path, "an advisor")
+    for weight in range(1, 50):
+        file.keep(Learned(calibration=None, weights=HedgeState(((weight / 50, 0.0),) * 3), members=None))
+    file.close()
+    file.close()
+    last = file.read()
+    assert last is not None
+    assert last.weights == HedgeState(((49 / 50, 0.0),) * 3)
+    assert {thread.name for thread in threading.enumerate()} == before

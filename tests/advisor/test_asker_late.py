@@ -45,6 +45,24 @@ def test_answer_that_misses_the_deadline_serves_the_next_bar() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize(("minute", "status"), [(5, AdviceStatus.USED), (6, AdviceStatus.STALE)])
+def test_late_answer_of_a_model_that_was_away_for_minutes_is_stale(minute: int, status: AdviceStatus) -> None:
+    """Nothing older than five minutes of bar time is used, however unchanged the position."""
+
+    async def scenario(loop: ManualClock) -> None:
+        backend = Held()
+        asker = an_asker(backend, LIVE)
+        await late(asker, loop, at(0))
+        backend.let_go()
+        await until(lambda: asker.is_idle)
+        answer = late_at(asker, minute)
+        assert answer is not None
+        assert (answer.status, answer.age_s) == (status, 60 * minute)
+        assert await asker.close()
+
+    run(scenario)
+
+
 @pytest.mark.parametrize(
     ("mask", "account"),
     [(0b000001, {}), (0b000111, {"position_qty": 1}), (0b000111, {"trades_closed": 1})],

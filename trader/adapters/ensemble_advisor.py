@@ -9,7 +9,8 @@ What a member is believed follows what became of its own first choice, whatever 
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from threading import Lock
 
@@ -56,26 +57,34 @@ class EnsembleAdvisor:
         self._weights = weights
         self._legal_mass_min = legal_mass_min
         self._firsts: dict[int, tuple[Action | None, ...]] = {}
+        self._silent: Counter[str] = Counter()
         self._lock = Lock()
         self.is_instant = all(member.is_instant for member in self._members)
         self.identity = f"ensemble({', '.join(member.identity for member in self._members)})"
 
     def start(self) -> None:
-        """Make every member ready; ConfigurationError names the one that cannot be, and none is left started."""
-        with ExitStack() as started:
-            for member in self._members:
-                try:
-                    member.start()
-                except ConfigurationError as error:
-                    msg = f"advisor.ensemble.members: {member.identity} cannot be made ready: {error}"
-                    raise ConfigurationError(msg) from error
-                started.callback(member.close)
-            started.pop_all()
+        """Make every member ready; ConfigurationError names those that cannot be, the others are ready all the same."""
+        away = []
+        for member in self._members:
+            try:
+                member.start()
+            except ConfigurationError as error:
+                away.append(f"advisor.ensemble.members: {member.identity} cannot be made ready: {error}")
+        if away:
+            raise ConfigurationError("; ".join(away))
+
+    @property
+    def silent(self) -> Mapping[str, int]:
+        """Questions that a member left to the others, by its identity; those that never did are not in it."""
+        return self._silent
 
     def ask(self, question: Question) -> Answer:
         """USED with the scores of the mixture, and the reason of the heaviest member that agrees."""
         answers = [_asked(member, question) for member in self._members]
         votes = [_vote(answer, question.mask, self._legal_mass_min) for answer in answers]
+        for member, vote in zip(self._members, votes, strict=True):
+            if vote is None:
+                self._silent[member.identity] += 1
         if not any(votes):
             return _failure(self._members, answers)
         firsts = tuple(None if vote is None else vote.first for vote in votes)

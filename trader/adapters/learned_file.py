@@ -3,7 +3,10 @@
 It only saves the next run some weeks of learning anew: what cannot be read is set aside, and said.
 """
 
+import contextlib
 import hashlib
+import queue
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,7 @@ from trader.learning import Learned
 
 log = structlog.get_logger(__name__)
 VERSION = 1
+CLOSE_PATIENCE_S = 5.0
 
 
 class _Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +31,8 @@ class LearnedFile:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self._identity = identity
+        self._newest: queue.Queue[Learned | None] = queue.Queue(1)
+        self._thread: threading.Thread | None = None
         self.path = folder / f"advisor-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.json"
 
     def read(self) -> Learned | None:
@@ -46,6 +52,30 @@ class LearnedFile:
             self.set_aside("it is not as it was written")
             return None
         return learned
+
+    def keep(self, learned: Learned) -> None:
+        """Have it written by a thread of its own, the newest where one waits: no disk holds up a bar."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="learned", daemon=True)
+            self._thread.start()
+        with contextlib.suppress(queue.Empty):
+            self._newest.get_nowait()
+        self._newest.put_nowait(learned)
+
+    def close(self, patience_s: float = CLOSE_PATIENCE_S) -> None:
+        """Wait for what is being written, but not for ever."""
+        if self._thread is None:
+            return
+        with contextlib.suppress(queue.Full):
+            self._newest.put(None, timeout=patience_s)
+            self._thread.join(patience_s)
+        if self._thread.is_alive():
+            log.error("learned_state_not_kept", file=str(self.path), reason="the disk hangs", remedy="check state.dir")
+        self._thread = None
+
+    def _run(self) -> None:
+        while (learned := self._newest.get()) is not None:
+            self.write(learned)
 
     def write(self, learned: Learned) -> None:
         """Replace the file, or leave it whole and say so: trading does not stop for it."""

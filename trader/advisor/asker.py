@@ -24,6 +24,8 @@ from trader.ports import AdvisorBackend
 
 CLOSE_PATIENCE_S = 2.0
 ERROR_CHARS = 500
+LATE_LASTS_NS = 300 * SECOND_NS
+"""An answer that comes later than the cache would have kept it is of no use; an assumed latency means what it says."""
 _BREAKER_OPEN = Answer(status=AdviceStatus.BREAKER_OPEN)
 _FAILURES = frozenset({AdviceStatus.ERROR, AdviceStatus.INVALID})
 
@@ -202,12 +204,14 @@ class Asker:
             return None
         asked = late.question
         answer = self._serve(asked, late.answer)
+        age_ns = ts_close_ns - asked.ts_close_ns
         fits = mask == asked.mask and qty == asked.position_qty and trades_closed == asked.trades_closed
+        fits = fits and (self._delay is not None or age_ns <= LATE_LASTS_NS)
         self._tally.late_used += fits
         return replace(
             answer,
             status=AdviceStatus.USED if fits else AdviceStatus.STALE,
-            age_s=(ts_close_ns - asked.ts_close_ns) // SECOND_NS,
+            age_s=age_ns // SECOND_NS,
             visible_from_bar=seq,
         )
 

@@ -13,6 +13,7 @@ A section is a title and lines. Lines that others have written stand in a fence,
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -111,8 +112,8 @@ class PromptMaker:
         self._moving = tuple(source for source in sources if not source.facts.is_steady)
         self.constant = (Message("system", _system(rules)), *_example_turns(rules.examples))
         _check_sources(sources, is_anonymous=rules.anonymise)
-        parts = (VERSION, rules, [source.facts for source in sources])
-        self.identity = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+        parts = msgspec.to_builtins((VERSION, rules, [source.facts for source in sources]))
+        self.identity = _sha256(json.dumps(parts))
 
     def render(self, question: Question) -> Prompt:
         """The prompt of one question; the same for the same question, always."""
@@ -133,7 +134,12 @@ class PromptMaker:
 def prompt_of(messages: tuple[Message, ...]) -> Prompt:
     """The messages with their hash: of role, number of characters and content, one after another."""
     text = "".join(f"{message.role}:{len(message.content)}:{message.content}" for message in messages)
-    return Prompt(messages=messages, sha256=hashlib.sha256(text.encode()).hexdigest())
+    return Prompt(messages=messages, sha256=_sha256(text))
+
+
+def _sha256(text: str) -> str:
+    """Also of text that is no Unicode, such as half a surrogate pair out of a YAML escape."""
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
 
 
 def _system(rules: PromptRules) -> str:

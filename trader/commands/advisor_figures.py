@@ -16,7 +16,8 @@ _REGIME_NAMES = {-1: "down", 0: "none", 1: "up"}
 class AdvisorFigures(Struct, frozen=True, kw_only=True):
     """`asked` left the gate, by trigger (a question may have several), `cached` were answered out of the cache.
 
-    `weights` are the advisor's by regime, where they are learned.
+    `silent_members` of an ensemble left so many questions to the others. `weights` are the advisor's by regime, where
+    they are learned.
     """
 
     asked: int
@@ -30,6 +31,7 @@ class AdvisorFigures(Struct, frozen=True, kw_only=True):
     missing: int
     legal_mass_mean: float | None
     latency_ms: Spread | None
+    silent_members: dict[str, int]
     weights: dict[int, float] | None
     adaptive: AdaptiveCosts | None
 
@@ -49,6 +51,7 @@ def advisor_figures(run: Run) -> AdvisorFigures:
         missing=counts.by_status[AdviceStatus.MISSING],
         legal_mass_mean=counts.legal_mass_mean,
         latency_ms=counts.latency_ms,
+        silent_members={} if run.advice.ensemble is None else dict(run.advice.ensemble.silent),
         weights=None if learner is None or learner.weights is None else dict(learner.weights),
         adaptive=None if learner is None else learner.costs,
     )
@@ -69,6 +72,8 @@ def advisor_lines(figures: AdvisorFigures) -> list[str]:
     spread = figures.latency_ms
     if spread is not None:
         lines.append(f"  model latency: {spread.p50:.1f} ms (p50), {spread.p95:.1f} (p95), {spread.p99:.1f} (p99)")
+    for member, count in figures.silent_members.items():
+        lines.append(f"  SILENT {count:,} times: {member}")
     if figures.weights is not None:
         told = ", ".join(f"{_REGIME_NAMES[regime]} {weight:.3f}" for regime, weight in figures.weights.items())
         lines.append(f"  weight of the advisor at the end, learned by regime: {told}")

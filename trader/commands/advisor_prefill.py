@@ -27,7 +27,7 @@ from trader.commands.common import facts_for_log, open_source, settings_from
 from trader.domain.decisions import AdviceStatus
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
-from trader.errors import UsageError
+from trader.errors import ConfigurationError, UsageError
 from trader.evaluation.advised import advised_by, replay
 from trader.evaluation.prefill import (
     AnsweredAtOnce,
@@ -43,6 +43,7 @@ from trader.options import BarOptions, FileOptions, PrefillOptions, ShortOptions
 from trader.ports import AdvisorBackend
 from trader.settings import Settings
 
+ERRORS_IN_A_ROW = 5
 INTERRUPTED = 130
 LINES_PER_PASS = 10
 
@@ -140,7 +141,13 @@ def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
     def score(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
         asked = [missing.prompt for missing in batch]
         masks = [missing.question.mask for missing in batch]
-        return dict(zip(map(_key, batch), model.score_batch(asked, masks), strict=True))
+        try:
+            return dict(zip(map(_key, batch), model.score_batch(asked, masks), strict=True))
+        except (ConfigurationError, ArithmeticError) as error:  # one prompt too long, or scores that are no numbers
+            if len(batch) == 1:
+                sys.stderr.write(f"bar {batch[0].question.seq} stays without an answer: {error}\n")
+                return {}
+        return {key: recorded for one in batch for key, recorded in score([one]).items()}
 
     def write(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
         return {_key(one): model.generate(one.prompt, one.question.mask, lambda: False) for one in batch}
@@ -151,11 +158,22 @@ def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
 
 
 def _one_by_one(backend: AdvisorBackend) -> Answering:
-    """Any back end; its errors are left out, to be asked again by the next pass."""
+    """Any back end; its errors are left out, to be asked again by the next pass, but it may not err for ever."""
+    errors = 0
 
     def ask(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
-        answers = {_key(one): recordable(one, backend.ask(one.question)) for one in batch}
-        return {key: recorded for key, recorded in answers.items() if recorded is not None}
+        nonlocal errors
+        answers = {}
+        for one in batch:
+            answer = backend.ask(one.question)
+            errors = errors + 1 if answer.status is AdviceStatus.ERROR else 0
+            if errors == ERRORS_IN_A_ROW:
+                msg = f"{errors} questions in a row ended in an error ({answer.error}); what was answered is kept"
+                raise ConfigurationError(msg)
+            recorded = recordable(one, answer)
+            if recorded is not None:
+                answers[_key(one)] = recorded
+        return answers
 
     return ask
 

@@ -181,6 +181,7 @@ async def _serve(made: Run, feed: Feed, stamp: LiveStamp, folder: Path, place: P
         finally:
             desk.end()
             is_clean = await made.advisor.close()
+            made.advice.close()
             for each in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(each)
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
