@@ -1,6 +1,7 @@
 """An operator and a daemon as two people run them: processes that meet at a socket."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -14,10 +15,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec import Struct
 from test_cli import trader
 
 from trader.adapters.control.client import ask
 from trader.adapters.control.messages import CommandName, Reply, Request, Status, line_of
+from trader.analysis.logs import View, run_logs
+from trader.analysis.selection import Selection
 from trader.commands import control
 from trader.domain.decisions import Rule
 from trader.domain.sessions import MINUTE_NS, Calendar, et_ns
@@ -121,81 +125,139 @@ async def crowd(path: Path) -> list[bytes]:
     return (await asyncio.gather(*[talk(path, line, reads=False) for line in troubles], *talks))[len(troubles) :]
 
 
-def test_flatten_of_a_running_daemon_closes_pauses_and_is_proved_by_its_log(tmp_path: Path) -> None:
-    """From a position to none at the next open, then no entry; a crowd at the socket changes nothing."""
-    bars = (str(quiet_bars(tmp_path / "quiet.csv")), "--stamp", "open", "--tz", "UTC", "--contract", "NQH23")
-    with a_daemon(tmp_path, bars, "buy_and_hold", "30000") as daemon:
+class Evening(Struct):
+    """What was seen at a daemon that was flattened, crowded, killed and stopped."""
+
+    daemon: Daemon
+    modes: list[int]
+    reply: Reply
+    answers: list[bytes]
+    later: Status
+    said: list[dict]
+    proof: dict
+
+
+@pytest.fixture(scope="module")
+def evening(tmp_path_factory: pytest.TempPathFactory) -> Evening:
+    """A daemon with a position, whose operator has had enough."""
+    folder = tmp_path_factory.mktemp("control")
+    bars = (str(quiet_bars(folder / "quiet.csv")), "--stamp", "open", "--tz", "UTC", "--contract", "NQH23")
+    with a_daemon(folder, bars, "buy_and_hold", "30000") as daemon:
         modes = [stat.S_IMODE(path.lstat().st_mode) for path in (daemon.state, daemon.state / "control.sock")]
         daemon.until(lambda status: status.position is not None)
         reply = daemon.say("flatten")
         flat = daemon.until(lambda status: status.position is None and not status.has_working_order)
         answers = asyncio.run(crowd(daemon.state / "control.sock"))
         later = daemon.until(lambda status: status.bars > flat.bars + 100)
+        daemon.say("kill")
         said = daemon.stop()
-        bars = [record["c"] for record in daemon.records() if "c" in record]
-        (from_bar,) = [bar for command, bar in daemon.commands() if command == "flatten"]
-        shown = trader("logs", str(daemon.log)).stdout
-        proof = json.loads(trader("verify", str(daemon.log), "--json").stdout)
+    proof = json.loads(trader("verify", str(daemon.log), "--json").stdout)
+    return Evening(daemon=daemon, modes=modes, reply=reply, answers=answers, later=later, said=said, proof=proof)
 
-    assert modes == [0o700, 0o600]
-    assert (reply.ok, later.position, later.state) == (True, None, "paused")
-    assert all(msgspec.json.decode(answer, type=Reply).ok for answer in answers)
-    assert len(answers) == 50
+
+@pytest.fixture(scope="module")
+def morning(evening: Evening) -> Iterator[Daemon]:
+    """The next daemon with the same state folder."""
+    with a_daemon(evening.daemon.state.parent, speed="6000") as daemon:
+        yield daemon
+
+
+def test_flatten_of_a_running_daemon_closes_at_the_next_open_and_pauses(evening: Evening) -> None:
+    """From a position to none, one order, then no entry."""
+    bars = [record["c"] for record in evening.daemon.records() if "c" in record]
+    (from_bar,) = [bar for command, bar in evening.daemon.commands() if command == "flatten"]
+
+    assert (evening.reply.ok, evening.later.position, evening.later.state) == (True, None, "paused")
     assert [(order["kind"], order["reason"]) for order in bars[from_bar]["orders"]] == [("flatten", "operator")]
     assert bars[from_bar]["fills"][0]["ts_utc"] == bars[from_bar]["bar"]["open_utc"]
-    assert f"event   command from bar {from_bar}: command=flatten position=1" in shown
-    assert proof["status"] == "intact"
-    assert [line["event"] for line in said if line["level"] == "error"] == []
-    assert not (daemon.state / "control.sock").exists()
 
 
-def test_commands_of_the_command_line_reach_the_daemon(tmp_path: Path) -> None:
-    """Each says what it did; a second daemon is kept out; after a crash the kill switch still stands."""
-    with a_daemon(tmp_path, speed="6000") as daemon:
-        where = ("--state", str(daemon.state))
-        table = trader("status", *where)
-        killed = trader("kill", *where)
-        resumed = trader("resume", *where, "--json")
-        refused = trader("reset", "low_win_rate", *where)
-        second = trader("run", "--bars", "sample", "--set", f"state.dir={daemon.state}", "--log-dir", str(tmp_path))
-        daemon.process.kill()
-        daemon.process.wait(PATIENCE_S)
-        gone = trader("flatten", *where)
-        began = daemon.commands()
-    with a_daemon(tmp_path) as again:
-        first = again.until(lambda status: status.bars > 0)
-        (command, *_) = again.commands()
-        again.say("pause")
-        lifted = ask(again.state, Request(command=CommandName.RESUME, clear_kill=True), patience_s=PATIENCE_S)
-        again.stop()
+def test_commands_are_in_a_log_that_proves_itself_and_in_what_a_person_reads_of_it(evening: Evening) -> None:
+    """By name, with the bar from which each counts."""
+    out = io.StringIO()
+    run_logs(evening.daemon.log, Selection(), View(), out)
 
-    assert table.returncode == 0
+    assert [name for name, _ in evening.daemon.commands()] == ["flatten", "kill"]
+    (from_bar, _) = [bar for _, bar in evening.daemon.commands()]
+    assert f"event   command from bar {from_bar}: command=flatten position=1\n" in out.getvalue()
+    assert evening.proof["status"] == "intact"
+
+
+def test_state_folder_and_socket_are_their_owners_alone(evening: Evening) -> None:
+    """0700 and 0600."""
+    assert evening.modes == [0o700, 0o600]
+
+
+def test_fifty_clients_among_troublemakers_are_answered_and_no_bar_is_lost(evening: Evening) -> None:
+    """A megabyte, half a line, nothing and a flood without listening cost nobody else anything."""
+    bars = [record["c"]["seq"] for record in evening.daemon.records() if "c" in record]
+
+    assert [msgspec.json.decode(answer, type=Reply).ok for answer in evening.answers] == [True] * 50
+    assert bars == list(range(len(bars)))
+    assert [line["event"] for line in evening.said if line["level"] == "error"] == ["kill_switch"]
+
+
+def test_kill_stays_over_a_restart_until_it_is_lifted(morning: Daemon) -> None:
+    """From the first bar on; a resume alone does not lift it."""
+    first = morning.until(lambda status: status.bars > 0)
+    (command, *_) = morning.commands()
+    plain = trader("resume", "--state", str(morning.state), "--json")
+    lifted = trader("resume", "--clear-kill", "--state", str(morning.state))
+    free = morning.until(lambda status: True)
+
+    assert (first.vetoes[-1], command) == ("kill_switch", ("kill", 0))
+    assert json.loads(plain.stdout)["status"]["state"] == "kill_switch"
+    assert lifted.stdout.startswith("resumed: entries are allowed again")
+    assert (free.state, (morning.state / "kill_switch").exists()) == ("enabled", False)
+
+
+def test_status_is_a_table_for_a_person(morning: Daemon) -> None:
+    """Short enough for one look."""
+    table = trader("status", "--state", str(morning.state))
+
+    assert (table.returncode, table.stderr) == (0, "")
     assert [line[:10].strip() for line in table.stdout.splitlines()] == [
         "run", "trading", "vetoes", "session", "last bar", "position", "equity", "room", "", "advisor", "log",
     ]  # fmt: skip
-    assert killed.stdout.startswith("killed: no entries")
-    assert json.loads(resumed.stdout)["status"]["state"] == "kill_switch"
-    assert (refused.returncode, refused.stdout) == (1, "refused: nothing was reset: low_win_rate is not in force\n")
-    assert second.returncode == 77
-    assert f"pid {daemon.process.pid}" in second.stderr
-    assert gone.returncode == 75
-    assert "nothing was closed" in gone.stderr
-    assert [name for name, _ in began] == ["kill", "resume"]
-    assert (first.vetoes[-1], command) == ("kill_switch", ("kill", 0))
-    assert (lifted.ok, (again.state / "kill_switch").exists()) == (True, False)
 
 
-def test_stopped_daemon_is_unreachable_within_the_bound_and_answers_when_it_goes_on(tmp_path: Path) -> None:
-    """Frozen, it holds up nobody; the pause that it had not heard counts once it goes on."""
-    with a_daemon(tmp_path) as daemon:
-        os.kill(daemon.process.pid, signal.SIGSTOP)
+def test_refused_command_is_exit_1_with_the_reason(morning: Daemon, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the daemon's words."""
+    request = Request(command=CommandName.RESET, rule=Rule.LOW_WIN_RATE)
+
+    assert control.run(request, morning.state, as_json=False) == 1
+    assert capsys.readouterr().out == "refused: nothing was reset: low_win_rate is not in force\n"
+
+
+def test_second_daemon_on_a_state_folder_is_told_of_the_first_and_leaves_no_log(
+    morning: Daemon, tmp_path: Path
+) -> None:
+    """Exit 77."""
+    done = trader("run", "--bars", "sample", "--set", f"state.dir={morning.state}", "--log-dir", str(tmp_path / "logs"))
+
+    assert done.returncode == 77
+    assert f"pid {morning.process.pid}, run {morning.said['run_id']}" in done.stderr
+    assert not (tmp_path / "logs").exists()
+
+
+def test_frozen_daemon_is_unreachable_within_the_bound_and_hears_the_command_when_it_goes_on(morning: Daemon) -> None:
+    """It holds up nobody; the pause counts later, as was said."""
+    os.kill(morning.process.pid, signal.SIGSTOP)
+    try:
         with pytest.raises(UnreachableError, match="may still be carried out"):
-            ask(daemon.state, Request(command=CommandName.PAUSE), patience_s=0.1)
-        os.kill(daemon.process.pid, signal.SIGCONT)
-        paused = daemon.until(lambda status: status.state == "paused")
-        daemon.stop()
+            ask(morning.state, Request(command=CommandName.PAUSE), patience_s=0.1)
+    finally:
+        os.kill(morning.process.pid, signal.SIGCONT)
 
-    assert not paused.may_enter
+    assert not morning.until(lambda status: "paused" in status.state).may_enter
+
+
+def test_flatten_without_a_daemon_is_75_and_says_that_nothing_was_closed(tmp_path: Path) -> None:
+    """And what comes later."""
+    done = trader("flatten", "--state", str(tmp_path))
+
+    assert done.returncode == 75
+    assert "nothing was closed" in done.stderr
 
 
 def test_status_without_a_daemon_is_75_and_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
