@@ -10,10 +10,10 @@ from prefill_builders import HEAD, PROMPTS, Bars, Model, dice
 
 from trader.adapters.recording_file import Key, Recorded, RecordingFile, read_recording
 from trader.advisor.question import Answer, Scores, Trace
-from trader.commands.advisor_prefill import recordable
+from trader.commands.advisor_prefill import ERRORS_IN_A_ROW, one_by_one, recordable, sparing
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
-from trader.errors import InputError
+from trader.errors import ConfigurationError, InputError
 from trader.evaluation.prefill import (
     AnsweredAtOnce,
     Missing,
@@ -145,6 +145,48 @@ def test_scores_are_recorded_whole():
     missing, answer = exchange("BUY")
     scores = dice(missing.question, missing.prompt)
     assert recordable(missing, replace(answer, scores=scores)) == scores
+
+
+class Failing:
+    """A server that answers as it is told to, in order."""
+
+    def __init__(self, *statuses: AdviceStatus) -> None:
+        self.statuses = list(statuses)
+
+    def ask(self, question):
+        return exchange("BUY | 0.80 | trend up", status=self.statuses.pop(0), advice=advice(), error="503")[1]
+
+
+def some_questions(count: int) -> list[Missing]:
+    return [
+        Missing(asked, PROMPTS.render(asked)) for asked in (replace(a_question(), rsi=float(i)) for i in range(count))
+    ]
+
+
+def test_server_that_errs_again_and_again_ends_the_recording():
+    """A dead one would cost its timeout at each of thousands of questions; one that recovers is forgiven."""
+    used, error = AdviceStatus.USED, AdviceStatus.ERROR
+    fewer = [error] * (ERRORS_IN_A_ROW - 1)
+    forgiven = one_by_one(Failing(*fewer, used, *fewer, used))(some_questions(2 * ERRORS_IN_A_ROW))
+    assert len(forgiven) == 2
+    with pytest.raises(ConfigurationError, match="503"):
+        one_by_one(Failing(used, *fewer, error))(some_questions(ERRORS_IN_A_ROW + 1))
+
+
+def test_question_that_cannot_be_scored_costs_its_own_answer_only(capsys):
+    """One prompt that is too long must not end a night's work."""
+    questions = some_questions(5)
+    model = Model()
+
+    def answering(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
+        if questions[2] in batch:
+            msg = "the prompt has 1,700 tokens"
+            raise ConfigurationError(msg)
+        return model(batch)
+
+    answers = sparing(answering)(questions)
+    assert [key.prompt_sha256 for key in answers] == [questions[i].prompt.sha256 for i in (0, 1, 3, 4)]
+    assert "1,700 tokens" in capsys.readouterr().err
 
 
 class Quiet:

@@ -126,7 +126,7 @@ def _model(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering, C
         backend.close()
         raise
     head = replace(_head(settings, prompts, identity, is_batched=False), answered_by=backend.identity)
-    return head, _one_by_one(backend), backend.close
+    return head, one_by_one(backend), backend.close
 
 
 def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
@@ -141,23 +141,32 @@ def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
     def score(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
         asked = [missing.prompt for missing in batch]
         masks = [missing.question.mask for missing in batch]
-        try:
-            return dict(zip(map(_key, batch), model.score_batch(asked, masks), strict=True))
-        except (ConfigurationError, ArithmeticError) as error:  # one prompt too long, or scores that are no numbers
-            if len(batch) == 1:
-                sys.stderr.write(f"bar {batch[0].question.seq} stays without an answer: {error}\n")
-                return {}
-        return {key: recorded for one in batch for key, recorded in score([one]).items()}
+        return dict(zip(map(_key, batch), model.score_batch(asked, masks), strict=True))
 
     def write(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
         return {_key(one): model.generate(one.prompt, one.question.mask, lambda: False) for one in batch}
 
     identity = identity_of(options, prompts.identity)
     head = replace(_head(settings, prompts, identity, is_batched=scores), answered_by=model.identity)
-    return head, score if scores else write
+    return head, sparing(score if scores else write)
 
 
-def _one_by_one(backend: AdvisorBackend) -> Answering:
+def sparing(answering: Answering) -> Answering:
+    """The same, but a question that cannot be answered (its prompt is too long, its scores no numbers) is left out."""
+
+    def answer(batch: Sequence[Missing]) -> Mapping[Key, Recorded]:
+        try:
+            return answering(batch)
+        except (ConfigurationError, ArithmeticError) as error:
+            if len(batch) == 1:
+                sys.stderr.write(f"bar {batch[0].question.seq} stays without an answer: {error}\n")
+                return {}
+        return {key: recorded for one in batch for key, recorded in answer([one]).items()}
+
+    return answer
+
+
+def one_by_one(backend: AdvisorBackend) -> Answering:
     """Any back end; its errors are left out, to be asked again by the next pass, but it may not err for ever."""
     errors = 0
 
