@@ -158,12 +158,15 @@ def test_verbs_together_are_kept_all_or_none(folder: Path) -> None:
     assert state.snapshot() == lived
     with state.together():
         state.executed(ENTRY_FILL)
-        with pytest.raises(InvariantError):
+        with pytest.raises(InvariantError), state.together():  # noqa: PT012 - what comes before the error is the point
+            state.keep(replace(HELD, position_qty=9), SWITCHES)
+            state.intend("d2", "d2", BRACKET, 60)
             state.intend("d1", "d1", BRACKET, 60)
         state.keep(HELD)
     state.close()
     found = reopened(folder)
     assert (found.executions, found.position, found.generation) == ((ENTRY_FILL,), HELD, lived.generation + 1)
+    assert (found.intents, found.switches) == (lived.intents, None)
 
 
 def test_forgetting_keeps_what_is_open_and_its_executions(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Random verbs, in and out of transactions, with restarts and kills between them: always what a plain model says."""
 
+import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -121,6 +122,17 @@ class KeptState(RuleBasedStateMachine):
         """What there is one of is replaced."""
         self.state.keep(*sections)
         self.sections |= {FIELDS[type(section)]: section for section in sections}
+
+    @rule(sections=st.lists(st.sampled_from(SECTIONS), min_size=1, max_size=3), ref=REFS)
+    def keep_in_vain(self, sections: list[Section], ref: str) -> None:
+        """A part that fails after it has written takes that back, and the transaction around it goes on."""
+        with self.state.together():
+            self.state.rests(replace(RESTING_STOP, order_ref=ref))
+            with contextlib.suppress(InvariantError), self.state.together():
+                self.state.keep(*sections)
+                self.state.gone(ref, Leg.STOP)
+                self.state.moved("never", IntentState.SENT, 1)
+        self.working[ref, Leg.STOP] = replace(RESTING_STOP, order_ref=ref)
 
     @rule(before_ns=TIMES)
     def forget(self, before_ns: int) -> None:

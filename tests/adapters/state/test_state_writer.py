@@ -121,22 +121,29 @@ async def test_disk_that_refuses_fails_every_change_from_there_on(desks: Desks) 
 
 
 async def test_disk_that_hangs_is_given_up_after_patience_and_the_loop_goes_on(desks: Desks) -> None:
-    """Whoever waits is told; the loop has never waited; what was queued then is not kept."""
-    ends = threading.Event()
-    desk = desks(SHORT, breaking(3, ends.wait, after=False, of="COMMIT"))
+    """Whoever waits is told, the loop has never waited, and what was queued behind it is not kept."""
+    hangs, ends = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        hangs.set()
+        ends.wait()
+
+    desk = desks(SHORT, breaking(3, hang, after=False, of="COMMIT"))
     asked = asyncio.ensure_future(desk.writer.durable(lambda state: state.keep(HELD)))
-    turns = 0
-    while not asked.done():
-        turns += 1
-        await asyncio.sleep(0)
-    assert turns > 100
+    await asyncio.to_thread(hangs.wait)
+    desk.writer.soon(lambda state: state.keep(PROGRESS))
     with pytest.raises(StateFailedError, match="has not answered"):
         await asked
     with pytest.raises(StateFailedError):
         await desk.writer.durable(lambda state: state.keep(PROGRESS))
     assert not desk.writer.close()
     ends.set()
+    for thread in threading.enumerate():
+        if thread.name == "state":
+            thread.join()
     assert len(desk.troubles) == 1
+    found = reopened(desk.folder)
+    assert (found.position, found.progress) == (HELD, None)
 
 
 async def test_full_queue_fails_the_state_instead_of_growing(desks: Desks) -> None:
