@@ -20,9 +20,9 @@ async def until(is_true, ib):
             await ib.updateEvent
 
 
-async def connected(port, client_id, timeout=WAIT_S):
+async def connected(port, client_id, wait_s=WAIT_S):
     ib = library.IB()
-    await ib.connectAsync("127.0.0.1", port, clientId=client_id, timeout=timeout)
+    await ib.connectAsync("127.0.0.1", port, clientId=client_id, timeout=wait_s)
     return ib
 
 
@@ -78,7 +78,7 @@ async def check_errors(ib, contract):
 
 async def check_second_client(port):
     try:
-        await connected(port, 7, timeout=0.5)
+        await connected(port, 7, wait_s=0.5)
     except (ConnectionError, TimeoutError):
         pass
     else:

@@ -19,7 +19,7 @@ from trader.gateway.gateway import Gateway, GatewayTerms
 from trader.gateway.ports import Quirks
 
 WAIT_S = 10.0
-OPEN_NS = 1_575_324_000_000_000_000  # 2019-12-02 17:00 in Chicago: the session of December 3rd
+OPEN_NS = 1_575_327_600_000_000_000  # 2019-12-02 17:00 in Chicago: the session of December 3rd
 FLAT = (8_000.0, 8_000.0, 8_000.0, 8_000.0)
 Prices = tuple[float, float, float, float]
 

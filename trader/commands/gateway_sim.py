@@ -16,8 +16,10 @@ from trader.domain.sessions import Calendar
 from trader.errors import InputError, UsageError
 from trader.gateway.account import AccountTerms
 from trader.gateway.checker import check
+from trader.gateway.faults import read_faults
 from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
+from trader.gateway.mischief import OrderMischief, play_faults
 from trader.gateway.playing import AtOnce, Rhythm, Timed, play
 from trader.options import BarOptions, FileOptions, GatewayOptions, ShortOptions
 from trader.settings import Settings
@@ -29,7 +31,9 @@ def run(bars: BarOptions, files: FileOptions, wanted: GatewayOptions) -> None:
     settings = settings_from(files, ShortOptions(market=wanted.market))
     market, calendar = instrument(settings.market), Calendar.load()
     columns = concatenate(list(open_source(bars, market, calendar).columns()))
-    gateway = Gateway(columns, calendar, _terms(settings, wanted))
+    orders = OrderMischief([] if wanted.faults is None else read_faults(wanted.faults), wanted.seed)
+    gateway = Gateway(columns, calendar, _terms(settings, wanted), orders)
+    play_faults(gateway, orders)
     asyncio.run(_serve(gateway, rhythm, wanted.port))
     if wanted.ledger is not None:
         _keep(wanted.ledger, gateway.ledger.lines())

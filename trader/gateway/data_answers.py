@@ -2,12 +2,16 @@
 
 import asyncio
 import datetime
+from collections.abc import Callable
+from functools import partial
+
+from msgspec.structs import replace
 
 from trader.domain.units import SECOND_NS
 from trader.gateway import layouts
 from trader.gateway.contracts import Contract, Wanted
 from trader.gateway.layouts import HistoryRequest, Message, Price, Request
-from trader.gateway.market import CENTRAL, HistoryRefusedError, Market, five_seconds, minutes_of, stamp, told
+from trader.gateway.market import CENTRAL, HistoryRefusedError, Market, Merged, five_seconds, minutes_of, stamp, told
 from trader.gateway.order_answers import no_answer
 from trader.gateway.server import Handler, Server
 from trader.gateway.session import HistoryFeed, Session
@@ -130,33 +134,65 @@ class DataAnswers:
 
 
 class Ticker:
-    """Streams the market to subscribers. `data_type` is what they are told that it is."""
+    """Streams the market to subscribers.
+
+    What a script of faults may set: `is_muted` (nothing is told), and for the bar that is forming `repeats` (its end is
+    told twice), `is_late` (its end is told after the next one's beginning) and `revision_ticks` (it is told again then,
+    with another close).
+    """
 
     def __init__(self, server: Server, market: Market, answers: DataAnswers) -> None:
         self._server = server
         self._market = market
         self._answers = answers
+        self.is_muted = False
+        self.repeats = False
+        self.is_late = False
+        self.revision_ticks = 0
+        self._after: list[Merged] = []
 
     def opened(self) -> None:
         """A bar has opened: its first update, which closes the one before, and the price."""
-        for session in self._server.sessions:
-            self._update(session, closed=False)
+        late, self._after = self._after, []
+        for session in () if self.is_muted else self._server.sessions:
+            self._update(session, self._forming)
+            for bar in late:
+                self._update(session, partial(self._only, bar))
             self._quote(session, self._market.bar.open)
 
     def finished(self) -> None:
         """The bar is whole: its last update, its five-second bars, and the price."""
         bar, front = self._market.bar, self._market.front
-        for session in self._server.sessions:
+        whole = self._whole(self._market.minutes)
+        if self.is_late:
+            self._after.append(whole)
+        if self.revision_ticks:
+            close = whole.close + self.revision_ticks / front.ticks_per_point
+            self._after.append(replace(whole, close=close, high=max(whole.high, close), low=min(whole.low, close)))
+        times = 0 if self.is_late else 2 if self.repeats else 1
+        self.is_late, self.repeats, self.revision_ticks = False, False, 0
+        for session in () if self.is_muted else self._server.sessions:
             for req_id, contract in session.wants.real_time.items():
                 for short in five_seconds(bar) if contract == front else ():
                     session.send(layouts.real_time_bar(req_id, short))
-            self._update(session, closed=True)
+            for _ in range(times):
+                self._update(session, self._whole)
             self._quote(session, bar.close)
 
-    def _update(self, session: Session, *, closed: bool) -> None:
+    def _forming(self, size_minutes: int) -> Merged:
+        return self._market.current(size_minutes, closed=False)
+
+    def _only(self, bar: Merged, size_minutes: int) -> Merged | None:
+        """`bar`, for those who have asked for bars of the market's own size."""
+        return bar if size_minutes == self._market.minutes else None
+
+    def _whole(self, size_minutes: int) -> Merged:
+        return self._market.current(size_minutes, closed=True)
+
+    def _update(self, session: Session, bar_of: Callable[[int], Merged | None]) -> None:
         for req_id, feed in session.wants.history.items():
-            if feed.contract == self._market.front:
-                bar = self._market.current(feed.size_minutes, closed=closed)
+            bar = bar_of(feed.size_minutes)
+            if bar is not None and feed.contract == self._market.front:
                 session.send(layouts.history_update(req_id, told(bar, is_epoch=feed.is_epoch)))
 
     def _quote(self, session: Session, price: float) -> None:

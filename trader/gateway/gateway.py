@@ -35,7 +35,7 @@ class GatewayTerms(Struct, frozen=True, kw_only=True):
 class Gateway:
     """A broker on loopback. `start`, then `step` bar by bar (or `open_bar` and `finish_bar`), then `close`.
 
-    `clock` gives seconds to the ledger.
+    `clock` gives seconds to the ledger; `before_bar` is called before each bar opens.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Gateway:
         )
         self.data = DataAnswers(self.market)
         self.ticker = Ticker(self.server, self.market, self.data)
+        self.before_bar: Callable[[], None] = _nothing
         self._is_heard = False
         self.server.serve(AccountAnswers(self.server, self.account, self.market, self.reporter, self.ids).handlers())
         self.server.serve(OrderAnswers(self.exchange, self.ids).handlers())
@@ -89,6 +90,7 @@ class Gateway:
 
     def open_bar(self) -> None:
         """The next bar opens: what waits at market fills, DAY orders of an earlier session end."""
+        self.before_bar()
         self.market.is_forming = True
         session = self.market.session
         if session is not None:
@@ -116,6 +118,10 @@ class Gateway:
         if is_heard != self._is_heard:
             self._is_heard = is_heard
             self.ledger.link(is_up=is_heard)
+
+
+def _nothing() -> None:
+    """Nothing goes wrong."""
 
 
 def _table(columns: BarColumns, market: Instrument, calendar: Calendar) -> ContractTable:

@@ -33,10 +33,11 @@ class Subscriptions(Struct, kw_only=True):
     account: bool = False
     data_type: int = 1
 
-    @property
-    def wants_market(self) -> bool:
-        """Whether any of it is market data."""
-        return bool(self.history or self.real_time or self.quotes)
+    def forget_market(self) -> None:
+        """The market data subscriptions are lost."""
+        self.history.clear()
+        self.real_time.clear()
+        self.quotes.clear()
 
 
 class Tap(Protocol):
