@@ -17,8 +17,8 @@ STATUS = Request(command=CommandName.STATUS)
 
 
 @contextmanager
-def a_daemon(folder: Path, says: bytes | None) -> Iterator[None]:
-    """Accepts one client and says `says` to it; None keeps the connection and says nothing."""
+def a_daemon(folder: Path, says: bytes | None, *, leaves: bool = True) -> Iterator[None]:
+    """Accepts one client and says `says` to it, and leaves; None keeps the connection and says nothing."""
     kept: list[socket.socket] = []
 
     def serve() -> None:
@@ -28,7 +28,8 @@ def a_daemon(folder: Path, says: bytes | None) -> Iterator[None]:
         if says is not None:
             with suppress(OSError):  # it has heard enough
                 connection.sendall(says)
-            connection.close()
+            if leaves:
+                connection.close()
 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(folder / "control.sock"))
@@ -56,10 +57,17 @@ def test_daemon_that_does_not_answer_in_time_is_unreachable(tmp_path: Path, says
     assert caught.value.exit_code == 75
 
 
-@pytest.mark.parametrize("says", [b"hello\n", b"{}\n", b"\xff\n", b"x" * (2 * LONGEST_REPLY)])
+@pytest.mark.parametrize("says", [b"hello\n", b"{}\n", b"\xff\n"])
 def test_what_is_no_daemon_of_this_version_is_named(tmp_path: Path, says: bytes) -> None:
-    """Garbage is not believed, and not read without end."""
+    """Garbage is not believed."""
     with a_daemon(tmp_path, says), pytest.raises(UnreachableError, match=r"control\.sock"):
+        ask(tmp_path, STATUS)
+
+
+def test_line_without_end_is_not_read_without_end(tmp_path: Path) -> None:
+    """Past the longest reply nobody waits for more."""
+    endless = a_daemon(tmp_path, b"x" * (2 * LONGEST_REPLY), leaves=False)
+    with endless, pytest.raises(UnreachableError, match="broke off"):
         ask(tmp_path, STATUS)
 
 

@@ -160,6 +160,40 @@ async def test_silent_client_is_let_go(tmp_path: Path) -> None:
     assert said == b""
 
 
+async def test_lines_in_one_piece_leave_the_loop_to_others_between_them(tmp_path: Path) -> None:
+    """Whoever sends many at once is answered one by one."""
+    turns = 0
+    answered_at: list[int] = []
+
+    async def answer(request: Request) -> Reply:
+        answered_at.append(turns)
+        return await echo(request)
+
+    async def others() -> None:
+        nonlocal turns
+        while len(answered_at) < 20:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving(tmp_path, answer), asyncio.TaskGroup() as group:
+        _, writer = await connect(tmp_path)
+        writer.write(STATUS * 20)
+        group.create_task(others())
+
+    assert len(set(answered_at)) == 20
+
+
+async def test_last_word_reaches_a_client_that_reads_late(tmp_path: Path) -> None:
+    """More than the kernel keeps, and then a line too long: what was said before the end is heard."""
+    async with serving(tmp_path, at_length):
+        reader, writer = await connect(tmp_path)
+        reader._limit = 1 << 24
+        writer.write(line_of(Request(command=CommandName.PAUSE)) * 8 + b"x" * (2 * LONGEST_REQUEST))
+        lines = [await reader.readline() for _ in range(9)]
+
+    assert [reply_of(line).ok for line in lines] == [True] * 8 + [False]
+
+
 async def test_client_that_never_reads_is_cut_off_while_others_are_served(tmp_path: Path) -> None:
     """Its replies pile up in its own buffer only, and not for ever."""
     ended = asyncio.Event()
@@ -250,8 +284,9 @@ async def test_fault_in_a_command_is_told_and_ends_nothing(tmp_path: Path, capsy
     assert len(told) == 2
 
 
-async def test_end_does_not_wait_for_who_says_nothing(tmp_path: Path) -> None:
+async def test_end_does_not_wait_for_who_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connected client that is silent has no say in when a daemon ends; its socket is gone with it."""
+    monkeypatch.setattr(server, "PARTING_S", 1_000_000)
     async with serving(tmp_path, echo):
         reader, writer = await connect(tmp_path)
         writer.write(STATUS)

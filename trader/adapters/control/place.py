@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trader.adapters.state.private import FILE_MODE, make_private_folder, open_private
+from trader.adapters.state.private import make_private_folder, open_private
 from trader.errors import AccessError, InputError
 
 SOCKET_FILE = "control.sock"
@@ -65,7 +65,6 @@ def listening(folder: Path) -> Iterator[socket.socket]:
             os.umask(before)
         mine = path.lstat()
         try:
-            path.chmod(FILE_MODE)
             listener.listen(BACKLOG)
             yield listener
         finally:
