@@ -31,6 +31,11 @@ async def at_length(request: Request) -> Reply:
     return Reply(ok=True, message=LONG_MESSAGE)
 
 
+async def at_some_length(request: Request) -> Reply:
+    """Fills them in small steps."""
+    return Reply(ok=True, message=LONG_MESSAGE[:10_000])
+
+
 async def failing(request: Request) -> Reply:
     """Contradicts itself."""
     raise ZeroDivisionError
@@ -184,14 +189,19 @@ async def test_lines_in_one_piece_leave_the_loop_to_others_between_them(tmp_path
 
 
 async def test_last_word_reaches_a_client_that_reads_late(tmp_path: Path) -> None:
-    """More than the kernel keeps, and then a line too long: what was said before the end is heard."""
-    async with serving(tmp_path, at_length):
-        reader, writer = await connect(tmp_path)
-        reader._limit = 1 << 24
-        writer.write(line_of(Request(command=CommandName.PAUSE)) * 8 + b"x" * (2 * LONGEST_REQUEST))
-        lines = [await reader.readline() for _ in range(9)]
+    """However much waits for it in the kernel and before: what was said at the end of a connection is heard."""
+    said = []
+    async with serving(tmp_path, at_some_length):
+        for count in range(8, 40):
+            reader, writer = await connect(tmp_path)
+            writer.transport.pause_reading()
+            writer.write(line_of(Request(command=CommandName.PAUSE)) * count + b"x" * (2 * LONGEST_REQUEST))
+            for _ in range(3 * count):
+                await asyncio.sleep(0)
+            writer.transport.resume_reading()
+            said.append(([await reader.readline() for _ in range(count + 1)][-1], count))
 
-    assert [reply_of(line).ok for line in lines] == [True] * 8 + [False]
+    assert [count for line, count in said if not line or reply_of(line).ok] == []
 
 
 async def test_client_that_never_reads_is_cut_off_while_others_are_served(tmp_path: Path) -> None:
