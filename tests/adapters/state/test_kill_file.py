@@ -41,11 +41,14 @@ def test_kill_file_counts_whatever_it_says(body: bytes, kill: KillFile) -> None:
 def test_link_fifo_or_folder_of_that_name_counts_and_is_not_followed(kill: KillFile, tmp_path: Path) -> None:
     """Nothing is written or read through it; reading a fifo does not wait."""
     kill.path.parent.mkdir(mode=0o700)
-    kill.path.symlink_to(tmp_path / "nowhere")
-    assert (kill.exists, kill.read()) == (True, None)
-    kill.write(NOTE)
+    KillFile(tmp_path / "other").write(NOTE)
+    for aim in (tmp_path / "other" / KILL_FILE, tmp_path / "nowhere"):
+        kill.path.symlink_to(aim)
+        assert (kill.exists, kill.read()) == (True, None)
+        kill.write(NOTE)
+        assert kill.remove()
+    assert KillFile(tmp_path / "other").read() == NOTE
     assert not (tmp_path / "nowhere").exists()
-    assert kill.remove()
     os.mkfifo(kill.path)
     assert (kill.exists, kill.read()) == (True, None)
     assert kill.remove()

@@ -19,6 +19,7 @@ from state_builders import (
     reopened,
 )
 
+from trader.adapters.state.connection import Connection, connect
 from trader.adapters.state.database import Noted, StateDb, masked
 from trader.adapters.state.intents import ENDED, NEXT
 from trader.adapters.state.records import BookRow, IntentState, Leg, State
@@ -74,6 +75,21 @@ def test_book_row_of_the_kernel_is_kept_whole() -> None:
     kept = BookRow(row=tuple(row.tolist()), accounts_used=1)
     again = msgspec.json.decode(msgspec.json.encode(kept), type=BookRow)
     assert np.array_equal(np.array(again.row, dtype=np.int64), row)
+
+
+def test_commits_wait_for_the_disk(folder: Path) -> None:
+    """A write-ahead log, synced at each commit: 2 is FULL."""
+    opened: list[Connection] = []
+
+    def kept(path: Path) -> Connection:
+        opened.append(connect(path))
+        return opened[-1]
+
+    state = StateDb(folder, ME, connect=kept)
+    (connection,) = opened
+    told = [connection.execute(f"PRAGMA {name}").fetchall() for name in ("synchronous", "journal_mode", "locking_mode")]
+    assert told == [[(2,)], [("wal",)], [("exclusive",)]]
+    state.close()
 
 
 def test_order_ref_is_never_intended_twice(folder: Path) -> None:
