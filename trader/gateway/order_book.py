@@ -10,6 +10,7 @@ class OrderBook:
 
     def __init__(self) -> None:
         self._by_key: dict[tuple[int, int], Resting] = {}
+        self._alive: list[Resting] = []
         self.everything: list[Resting] = []
 
     def get(self, client_id: int, order_id: int) -> Resting | None:
@@ -20,10 +21,12 @@ class OrderBook:
         """Take a new order in."""
         self._by_key[order.key] = order
         self.everything.append(order)
+        self._alive.append(order)
 
     def working(self) -> list[Resting]:
         """What something can still become of, oldest first."""
-        return [each for each in self.everything if each.is_working]
+        self._alive = [each for each in self._alive if each.is_working]
+        return list(self._alive)
 
     def parent(self, order: Resting) -> Resting | None:
         """The order that this one waits for."""
