@@ -134,7 +134,7 @@ def by_gateway(gateway: Gateway, seed: int) -> Told:
             order_id += 3
         known = len(exchange.executions)
         gateway.open_bar()
-        exchange.match_market()
+        exchange.matcher.match_market()
         gateway.finish_bar()
         fills += [
             (at, fill.qty if fill.side == "BOT" else -fill.qty, round(fill.price * 4))

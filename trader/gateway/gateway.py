@@ -97,7 +97,7 @@ class Gateway:
             self.exchange.expire(session.date)
         self.ticker.opened()
         if self.exchange.fills_at_once:
-            self.exchange.match_market()
+            self.exchange.matcher.match_market()
 
     def finish_bar(self) -> None:
         """The bar trades its range and closes: stops and limits fill, then its last update is told."""
@@ -109,7 +109,7 @@ class Gateway:
             close=round(bar.close * scale),
             is_rth=self.market.is_rth,
         )
-        self.exchange.match_bar(whole)
+        self.exchange.matcher.match_bar(whole)
         self.ticker.finished()
         self.market.at += 1
         self.market.is_forming = False

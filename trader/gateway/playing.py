@@ -92,7 +92,7 @@ async def play(gateway: Gateway, rhythm: Rhythm) -> None:
         gateway.open_bar()
         await rhythm.opened(gateway)
         if not gateway.exchange.fills_at_once:
-            gateway.exchange.match_market()
+            gateway.exchange.matcher.match_market()
         await rhythm.traded(gateway)
         gateway.finish_bar()
         await rhythm.finished(gateway)
