@@ -86,6 +86,17 @@ def test_bit_flipped_anywhere_is_refused_or_without_effect(is_open: bool, name: 
     assert refused > 10 or (is_open and name == "state.db")
 
 
+def test_layout_that_is_no_text_any_more_is_refused(tmp_path: Path, lived: State) -> None:
+    """SQLite quotes it in its message, which then is no text either."""
+    folder = tmp_path / "state"
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    begin = files["state.db"].index(b"CREATE TABLE kept")
+    for at in range(begin, begin + 150, 5):
+        lay(folder, flipped(files, "state.db", at, 7))
+        with pytest.raises(StateDamagedError):
+            reopened(folder)
+
+
 def test_write_ahead_log_that_was_cut_is_refused_or_whole(tmp_path: Path) -> None:
     """Commits that were promised and are not there are missed, wherever the log ends; also where it is gone."""
     folder = tmp_path / "state"

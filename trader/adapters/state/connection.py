@@ -9,6 +9,10 @@ MUST_HOLD = ("PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL", "PRAGMA
 """One process; a commit returns when it is on the disk. Exclusive, so that no shared-memory file lies beside it."""
 
 
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a statement may raise; the second where SQLite's own message quotes what is damaged."""
+
+
 class Cursor(Protocol):
     """The rows of one statement."""
 
@@ -16,7 +20,7 @@ class Cursor(Protocol):
 
 
 class Connection(Protocol):
-    """What the store needs of `sqlite3.Connection`: every sqlite3.Error may come out of `execute`."""
+    """What the store needs of `sqlite3.Connection`: any of ERRORS may come out of `execute`."""
 
     def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Cursor: ...
 

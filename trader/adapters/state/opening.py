@@ -1,14 +1,13 @@
 """How `state.db` comes to be opened: made, or proved whole and migrated; nothing of it is believed before that."""
 
 import os
-import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from trader.adapters.state.connection import MUST_HOLD, Connect, Connection
+from trader.adapters.state.connection import ERRORS, MUST_HOLD, Connect, Connection
 from trader.adapters.state.mark import Mark
 from trader.adapters.state.private import check_private, make_private_folder, open_private, sync_folder
 from trader.adapters.state.schema import APPLICATION_ID, CREATE, EMPTY, Content, Migration, Row, Schema, added
@@ -48,7 +47,7 @@ def open_store(folder: Path, schema: Schema, connect: Connect) -> tuple[SealedSt
         if connection is not None:
             connection.close()
         mark.close()
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, (*ERRORS, msgspec.MsgspecError)):
             raise _error_of(path, error) from error
         if isinstance(error, OSError):
             msg = f"{path}: cannot be opened ({error.strerror}); see to the disk"
@@ -118,6 +117,10 @@ def _proved(connection: Connection, version: int) -> tuple[Content, tuple[Row, .
     said = connection.execute("PRAGMA integrity_check").fetchall()
     if said != [("ok",)]:
         msg = f"SQLite finds it damaged ({said[0][0]})"
+        raise StateDamagedError(msg)
+    layout = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    if sorted(layout) != sorted((sql,) for sql in CREATE):
+        msg = "its tables are not laid out as they were made"
         raise StateDamagedError(msg)
     content = _content(connection)
     if content.version != version:
@@ -190,7 +193,7 @@ def _number(connection: Connection, sql: str) -> int:
     return msgspec.convert(connection.execute(sql).fetchall(), tuple[tuple[int]])[0][0]
 
 
-def _error_of(path: Path, error: sqlite3.Error) -> TraderError:
+def _error_of(path: Path, error: Exception) -> TraderError:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(_BUSY):
         return AccessError(f"{path}: another process has it open; end that one, or name another state.dir")

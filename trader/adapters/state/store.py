@@ -3,7 +3,6 @@
 The first error of SQLite ends it for good: what is on the disk is then what was committed before, whole.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from trader.adapters.state.connection import Connection
+from trader.adapters.state.connection import ERRORS, Connection
 from trader.adapters.state.mark import Mark
 from trader.adapters.state.schema import Content, Row, added
 from trader.errors import InvariantError, StateDamagedError, StateFailedError
@@ -97,7 +96,7 @@ class SealedStore:
 
     def close(self) -> None:
         """Let go of the file; what was committed is there."""
-        with suppress(sqlite3.Error):  # closing only tidies up: nothing is lost by its failure
+        with suppress(*ERRORS):  # closing only tidies up: nothing is lost by its failure
             self._connection.close()
         with suppress(OSError):  # the mark is as it was written
             self._mark.close()
@@ -128,7 +127,7 @@ class SealedStore:
             raise self._fail(why) from error
 
     def _roll_back(self) -> None:
-        with suppress(sqlite3.Error):  # SQLite may have done so itself, and what failed has been told
+        with suppress(*ERRORS):  # SQLite may have done so itself, and what failed has been told
             self._connection.execute("ROLLBACK")
 
     def _execute(self, sql: str, parameters: tuple[object, ...] = ()) -> list[object]:
@@ -136,7 +135,7 @@ class SealedStore:
             raise self._error()
         try:
             return self._connection.execute(sql, parameters).fetchall()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise self._fail(str(error)) from error
 
     def _trusted(self, found: object) -> Row:
