@@ -226,6 +226,17 @@ async def test_an_order_fills_in_portions_and_its_stop_protects_what_has_filled(
         assert gateway.exchange.book.fillable(resting) == 2
 
 
+async def test_a_stop_shrinks_with_its_target() -> None:
+    """Half of the target fills: the stop protects the other half."""
+    async with playing(Fault(do=Verb.PARTIAL, nth=2, portions=(1,))) as (gateway, _), client_of(gateway) as ib:
+        _, target, stop = bracket(ib, "BUY", 2, stop=7_990.0, target=8_005.0)
+        await until(lambda: stop.order.permId, ib)
+        gateway.step()
+        await until(lambda: target.fills and stop.order.totalQuantity == 1, ib)
+        (resting,) = [each for each in gateway.exchange.book.working() if each.perm_id == stop.order.permId]
+        assert (resting.remaining, resting.is_working, target.orderStatus.remaining) == (1, True, 1)
+
+
 async def test_a_fill_can_overtake_a_cancel() -> None:
     """161, on which the client believes it cancelled."""
     async with playing(Fault(do=Verb.FILL_BEFORE_CANCEL, nth=1)) as (gateway, _), client_of(gateway) as ib:

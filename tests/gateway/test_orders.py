@@ -96,18 +96,29 @@ async def test_each_kind_of_order_fills_as_the_paper_brokers_rule_says(order: Or
 
 
 async def test_a_trailing_stop_follows_the_high_and_never_goes_back() -> None:
-    """Two bars up, then down through the level of the higher one; openOrder told the level that it had."""
-    columns = some_bars((8_000.0, 8_020.0, 8_000.0, 8_018.0), (8_018.0, 8_019.0, 8_008.0, 8_010.0), after=1)
+    """Up, a little down, and then through the level of the highest bar."""
+    falling = ((8_018.0, 8_018.5, 8_015.0, 8_016.0), (8_016.0, 8_016.0, 8_009.0, 8_009.0))
+    columns = some_bars((8_000.0, 8_020.0, 8_000.0, 8_018.0), *falling)
     async with running(columns) as gateway, client_of(gateway) as ib:
         order = Order(action="SELL", totalQuantity=1, orderType="TRAIL", auxPrice=10.0, outsideRth=True)
         trade = ib.placeOrder(nq(), order)
         await until(lambda: trade.order.permId, ib)
+        gateway.step()
         gateway.step()
         await ib.reqCurrentTimeAsync()
         assert not trade.fills
         gateway.step()
         await until(lambda: trade.fills, ib)
         assert trade.fills[0].execution.price == 8_009.75
+
+
+async def test_the_sixteenth_order_on_a_side_is_rejected() -> None:
+    """15 is the broker's limit for a contract."""
+    async with running() as gateway, client_of(gateway) as ib:
+        seen = codes_seen(ib)
+        trades = [ib.placeOrder(nq(), LimitOrder("BUY", 1, 7_900.0)) for _ in range(16)]
+        await until(lambda: seen, ib)
+        assert (seen, len(gateway.exchange.book.working())) == ([(trades[-1].order.orderId, 201)], 15)
 
 
 async def test_a_stop_is_modified_without_its_parents_id() -> None:

@@ -268,7 +268,7 @@ def open_order(order: Resting, margin: Sequence[Field] = ("",) * 9) -> Fields:
     trail = "" if order.trail_ticks is None else scale(order.trail_ticks)
     return [
         *(Message.OPEN_ORDER, spec.order_id, *contract_11(order.contract)),
-        *(spec.action, spec.qty, spec.kind, limit, aux, spec.tif, spec.oca_group, order.account, "", 0),
+        *(spec.action, order.qty, spec.kind, limit, aux, spec.tif, spec.oca_group, order.account, "", 0),
         *(spec.order_ref, order.client_id, order.perm_id, spec.outside_rth, 0, 0.0, ""),
         *("", "", "", "", "", "", spec.good_till, "", "", "", 0, "", -1, 0),  # advisors, model, short sale, auction
         *("", "", "", "", "", 0, 0, 0, 0, "", spec.oca_type, 0, 0, ""),  # reference prices, size, flags
