@@ -231,8 +231,8 @@ def test_generate_with_a_seed_is_the_same_everywhere() -> None:
 
 def test_generate_without_the_compiler_is_the_same() -> None:
     """Python's own arithmetic gives the numbers of the compiled kernel: no fused or reordered operation."""
-    code = "from tests.adapters import test_synthetic as t; print(t.digest(t.days(2, '2019-12-13', seed=42)))"
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    code = "import test_synthetic as t; print(t.digest(t.days(2, '2019-12-13', seed=42)))"
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(days(2, "2019-12-13", seed=42))
