@@ -20,6 +20,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trader import assembly
+from trader.adapters.phi3.loading import check_installed
 from trader.adapters.phi3.options import ModelOptions
 from trader.advisor.probes import probe_questions
 from trader.advisor.prompt import Prompt, PromptMaker
@@ -105,6 +106,7 @@ def run(files: FileOptions, *, as_json: bool, shape: Shape = "auto", queries: in
     """Measure, calculate, and print both. ConfigurationError where the model cannot be had in any precision."""
     settings = settings_from(files)
     options = assembly.model_options(settings)
+    check_installed(replace(options, quantization="none"))
     where = machine()
     rows = list(_measured(settings, options, _chosen(shape, options), queries))
     measured = tuple(row for row in rows if isinstance(row, Measured))

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from trader import assembly
 from trader.adapters.columns import concatenate
 from trader.adapters.phi3.answering import identity_of
+from trader.adapters.phi3.worker import load
 from trader.adapters.recording import RecordedAnswers
 from trader.adapters.recording_file import Head, Key, Recorded, Recording, RecordingFile
 from trader.advisor.prompt import PromptMaker
@@ -131,10 +132,8 @@ def _model(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering, C
 
 def _phi3(settings: Settings, prompts: PromptMaker) -> tuple[Head, Answering]:
     """The model in this process: nobody waits for a single answer here."""
-    from trader.adapters.phi3.model import Phi3Model  # noqa: PLC0415 -- torch
-
     options = assembly.model_options(settings)
-    model = Phi3Model(options)
+    model = load(options)
     model.check(settings.prompt.system)
     scores = settings.advisor.mode == "score"
 

@@ -37,7 +37,7 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 def load(options: ModelOptions) -> Loaded:
     """Load what `options` names. Raises ConfigurationError with a remedy for everything that can be wrong."""
-    _check_installed(options)
+    check_installed(options)
     # Set before transformers is imported: the libraries ask the hub even about local folders.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     source = _source(options)
@@ -57,13 +57,14 @@ def load(options: ModelOptions) -> Loaded:
 
 def load_weights(options: ModelOptions) -> tuple[Any, str]:
     """The model alone and its device, for measuring a shape that has no tokenizer. Raises as `load` does."""
-    _check_installed(options)
+    check_installed(options)
     source, device = _source(options), _device(options.device)
     config = reading(options, lambda: _config(options, source))
     return reading(options, lambda: _model(options, source, config, device)), device
 
 
-def _check_installed(options: ModelOptions) -> None:
+def check_installed(options: ModelOptions) -> None:
+    """ConfigurationError names the packages that are missing, and how to get them; imports none of them."""
     needed = NEEDED if options.quantization == "none" else (*NEEDED, "bitsandbytes")
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:

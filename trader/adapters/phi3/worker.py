@@ -17,6 +17,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NoReturn
 
+from trader.adapters.phi3.loading import check_installed
 from trader.adapters.phi3.protocol import (
     REPLY_CHARS,
     TEXT_CHARS,
@@ -199,7 +200,8 @@ def share_cores() -> None:
 
 
 def load(options: "ModelOptions") -> "Phi3Model":
-    """The model, by an import that takes seconds."""
+    """The model, by an import that takes seconds; ConfigurationError where what it needs is not installed."""
+    check_installed(options)
     from trader.adapters.phi3.model import Phi3Model  # noqa: PLC0415 -- torch and transformers: only where needed
 
     return Phi3Model(options)
