@@ -160,7 +160,7 @@ class FaultyModel:
 def spin(should_stop: Callable[[], bool]) -> None:
     """A generation, token by token."""
     while not should_stop():
-        time.sleep(0.001)
+        time.sleep(0.001)  # what a token takes: a loop that never lets go would be the fault `lock`
     raise GenerationStoppedError
 
 

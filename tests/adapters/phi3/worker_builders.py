@@ -58,7 +58,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < end, "it never came to be"
-        time.sleep(0.002)
+        time.sleep(0.002)  # another process sets no event here; how long it takes is not what is tested
 
 
 def fds() -> int:

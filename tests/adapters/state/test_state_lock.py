@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,6 @@ def test_lock_follows_no_link_and_trusts_no_open_folder(tmp_path: Path, runtime:
 
 def test_runtime_folder_is_the_login_sessions_or_the_users_own() -> None:
     """A relative one is no folder of the session."""
-    own = Path(f"/tmp/nq-trader-{os.geteuid()}")  # noqa: S108 - only its name is compared
+    own = Path(tempfile.gettempdir()) / f"nq-trader-{os.geteuid()}"
     assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/user/7/nq-trader")
     assert runtime_folder({}) == runtime_folder({"XDG_RUNTIME_DIR": "run"}) == own

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -47,11 +48,12 @@ class StateLock:
 
 
 def runtime_folder(environment: Mapping[str, str]) -> Path:
-    """The user's folder for what lives as long as the login: $XDG_RUNTIME_DIR, else one of the user's own in /tmp."""
+    """The user's folder for what lives as long as the login: $XDG_RUNTIME_DIR, else one of the user's own among temporary files."""
     given = environment.get("XDG_RUNTIME_DIR", "")
     if given.startswith("/"):
         return Path(given) / "nq-trader"
-    return Path(f"/tmp/nq-trader-{os.geteuid()}")  # noqa: S108 -- made 0700, and refused if it is not ours alone
+    # Made 0700, and refused if it is not this user's alone.
+    return Path(tempfile.gettempdir()) / f"nq-trader-{os.geteuid()}"
 
 
 def account_file(identity: AccountIdentity) -> str:
