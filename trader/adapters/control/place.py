@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trader.adapters.state.private import make_private_folder, open_private
+from trader.adapters.state.private import lstat_of, make_private_folder, open_private
 from trader.errors import AccessError, InputError
 
 SOCKET_FILE = "control.sock"
@@ -87,14 +87,10 @@ def reachable(path: Path) -> Iterator[str]:
 
 
 def check_socket(path: Path) -> bool:
-    """Whether a socket of this user is there; AccessError for a link, another user's, and what is no socket."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    """Whether a socket of this user is there; AccessError for a link, another user's, no socket."""
+    found = lstat_of(path)
+    if found is None:
         return False
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
-        raise AccessError(msg) from None
     if not stat.S_ISSOCK(found.st_mode):
         msg = f"{path}: is a link or no socket; see who has put it there, and remove it"
         raise AccessError(msg)

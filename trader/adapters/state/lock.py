@@ -48,7 +48,7 @@ class StateLock:
 
 
 def runtime_folder(environment: Mapping[str, str]) -> Path:
-    """The user's folder for what lives as long as the login: $XDG_RUNTIME_DIR, else one of the user's own among temporary files."""
+    """The user's folder for what lives as long as the login: $XDG_RUNTIME_DIR, else their own among temporary files."""
     given = environment.get("XDG_RUNTIME_DIR", "")
     if given.startswith("/"):
         return Path(given) / "nq-trader"

@@ -56,17 +56,24 @@ def open_private(path: Path, flags: int) -> int:
 
 def check_private(path: Path) -> bool:
     """Whether the file is there, and as `open_private` would have it; AccessError if it is not as it must be."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
+    found = lstat_of(path)
+    if found is None:
         return False
-    except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror})"
-        raise InputError(msg) from error
     if stat.S_ISLNK(found.st_mode):
         raise AccessError(_linked(path))
     _check(path, found)
     return True
+
+
+def lstat_of(path: Path) -> os.stat_result | None:
+    """What stands at the path itself, None where nothing does; InputError if it cannot be read."""
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})"
+        raise InputError(msg) from error
 
 
 def sync_folder(folder: Path) -> None:
