@@ -8,6 +8,7 @@ from trader.advisor.question import Answer, Question
 from trader.domain.account import AccountView
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
+from trader.ports import Journal
 
 
 class FakeAdvisor:
@@ -85,3 +86,40 @@ class MemoryJournal:
         """Drop everything."""
         self.files.clear()
         self.is_discarded = True
+
+
+class Tee(MemoryJournal):
+    """Keeps the lines for the test and hands them on to a real journal, whose health is its own."""
+
+    def __init__(self, behind: Journal) -> None:
+        super().__init__()
+        self._behind = behind
+
+    @property
+    def is_healthy(self) -> bool:
+        """As the real one says."""
+        return self._behind.is_healthy
+
+    @is_healthy.setter
+    def is_healthy(self, value: bool) -> None:
+        del value
+
+    def begin_file(self, session_date: str) -> None:
+        """To both."""
+        super().begin_file(session_date)
+        self._behind.begin_file(session_date)
+
+    def write(self, line: bytes) -> None:
+        """To both."""
+        super().write(line)
+        self._behind.write(line)
+
+    def aside(self, line: bytes) -> None:
+        """To both."""
+        super().aside(line)
+        self._behind.aside(line)
+
+    def close(self, head: str, lines: int) -> None:
+        """To both."""
+        super().close(head, lines)
+        self._behind.close(head, lines)

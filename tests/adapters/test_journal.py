@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from line_builders import Drive
-from line_fakes import MemoryJournal
+from line_fakes import Tee
 
 from trader.adapters.journal import HEAD_FILE, LiveJournal, ReplayJournal
 from trader.domain.actions import Action
@@ -43,33 +43,6 @@ def assert_two_days(folder: Path) -> None:
         file_name(NEXT_DAY): b"three\n",
     }
     assert json.loads(files[HEAD_FILE]) == {"lines": 3, "hash": "abc"}
-
-
-class Tee(MemoryJournal):
-    """Keeps the lines for the test and hands them on to a real journal, whose health is its own."""
-
-    def __init__(self, behind: Journal) -> None:
-        super().__init__()
-        self._behind = behind
-
-    @property
-    def is_healthy(self) -> bool:
-        """As the real one says."""
-        return self._behind.is_healthy
-
-    @is_healthy.setter
-    def is_healthy(self, value: bool) -> None:
-        del value
-
-    def begin_file(self, session_date: str) -> None:
-        """To both."""
-        super().begin_file(session_date)
-        self._behind.begin_file(session_date)
-
-    def write(self, line: bytes) -> None:
-        """To both."""
-        super().write(line)
-        self._behind.write(line)
 
 
 class TestReplayJournal:

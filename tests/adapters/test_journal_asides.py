@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import structlog
 from line_builders import Drive
-from line_fakes import MemoryJournal
+from line_fakes import Tee
 
 from trader.adapters.journal import HEAD_FILE, LiveJournal, ReplayJournal
 from trader.asides import aside_name
@@ -124,43 +124,19 @@ def test_asides_that_were_queued_are_still_written(hanging: LiveJournal, tmp_pat
     assert (tmp_path / "run" / aside_name(DAY)).read_bytes() == b"0\n1\n2\n3\n"
 
 
-class Tee(MemoryJournal):
-    """Keeps the decisions for the test and hands everything on; says something at every bar."""
-
-    def __init__(self, behind: LiveJournal) -> None:
-        super().__init__()
-        self._behind = behind
-
-    @property
-    def is_healthy(self) -> bool:
-        """As the real one says."""
-        return self._behind.is_healthy
-
-    @is_healthy.setter
-    def is_healthy(self, value: bool) -> None:
-        del value
-
-    def begin_file(self, session_date: str) -> None:
-        """To both."""
-        super().begin_file(session_date)
-        self._behind.begin_file(session_date)
+class Talkative(Tee):
+    """Says something beside every line."""
 
     def write(self, line: bytes) -> None:
-        """To both, and a word beside it."""
+        """The line, and a word."""
         super().write(line)
-        self._behind.write(line)
-        self._behind.aside(b"said\n")
-
-    def close(self, head: str, lines: int) -> None:
-        """To both."""
-        super().close(head, lines)
-        self._behind.close(head, lines)
+        self.aside(b"said\n")
 
 
 def test_disk_that_refuses_asides_does_not_stop_trading(tmp_path: Path) -> None:
     """Every word is lost, which is said once; the entry is made, and every decision is on the disk."""
     journal = LiveJournal(tmp_path, "run", 10_000)
-    drive = Drive(journal=Tee(journal))
+    drive = Drive(journal=Talkative(journal))
     for day in ("2023-03-14", DAY):
         (journal.path / aside_name(day)).symlink_to("/dev/full")
     with structlog.testing.capture_logs() as said:
