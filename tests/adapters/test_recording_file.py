@@ -157,7 +157,7 @@ def test_recording_takes_no_scores_that_are_no_distribution(tmp_path):
     with RecordingFile(tmp_path / "phi3.jsonl", HEAD) as file:
         with pytest.raises(InputError, match=r"sum to 1.33"):
             file.append({FLAT: scores(1 / 3, 1 / 3, 2 / 3, None, None, None)})
-        with pytest.raises(InputError, match="legal_mass nan"):
+        with pytest.raises(InputError, match="legal mass of nan"):
             file.append({FLAT: replace(THIRDS, legal_mass=math.nan)})
         assert file.answers == {}
 

@@ -5,7 +5,6 @@ together are its key, and either the labels' log-probabilities or the text of th
 another model, precision, mode or prompt would answer belongs in another file.
 """
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,13 +16,12 @@ from msgspec.structs import asdict
 
 from trader.adapters.lock import open_alone
 from trader.advisor.question import Scores
-from trader.domain.actions import ACTIONS
+from trader.advisor.replies import fault_in
 from trader.errors import InputError
 
 VERSION = 1
 TAKEN = "another command is adding to this recording; wait for it, or choose another file with --out"
 BEGINNING = b'{"recording":'
-SUM_TOLERANCE = 1e-6
 _UNDECODABLE = (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError)
 
 
@@ -227,21 +225,7 @@ def _entry(path: Path, number: int, line: bytes) -> tuple[Key, Recorded]:
 
 
 def _fault(key: Key, recorded: Recorded) -> str | None:
-    """What is wrong with an answer, None where nothing is."""
-    if isinstance(recorded, str):
-        return None
-    if len(recorded.log_probs) != len(ACTIONS):
-        return f"log_probs has {len(recorded.log_probs)} entries, one for each of {len(ACTIONS)} actions is needed"
-    total = 0.0
-    for action, log_prob in enumerate(recorded.log_probs):
-        if (log_prob is not None) != bool(key.mask >> action & 1):
-            return f"log_probs is not given for exactly the valid actions (mask {key.mask}): {recorded.log_probs}"
-        total += 0.0 if log_prob is None else math.exp(min(log_prob, 1.0))
-    if not abs(total - 1) <= SUM_TOLERANCE:
-        return f"the probabilities in log_probs sum to {total:.6g} in place of 1"
-    if not 0 <= recorded.legal_mass <= 1 + SUM_TOLERANCE:
-        return f"legal_mass {recorded.legal_mass} is no probability"
-    return None
+    return None if isinstance(recorded, str) else fault_in(recorded, key.mask)
 
 
 def _line(key: Key, recorded: Recorded) -> bytes:

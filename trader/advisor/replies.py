@@ -47,7 +47,7 @@ def answer_from_scores(
     `is_batched`: they were computed many at a time. Whether `legal_mass` suffices is the calibration's to judge.
     """
     answer = _answer(question, prompt, trace)
-    fault = _fault(scores, question.mask)
+    fault = fault_in(scores, question.mask)
     return replace(answer, scores=scores, is_batched=is_batched) if fault is None else _invalid(answer, fault)
 
 
@@ -59,8 +59,8 @@ def _invalid(answer: Answer, error: str) -> Answer:
     return replace(answer, status=AdviceStatus.INVALID, error=error[:MAX_ERROR_CHARS])
 
 
-def _fault(scores: Scores, mask: int) -> str | None:
-    """What is wrong with scores, None where nothing is."""
+def fault_in(scores: Scores, mask: int) -> str | None:
+    """What is wrong with scores of the actions in `mask`, None where nothing is."""
     log_probs = scores.log_probs
     has = sum(1 << place for place, log_prob in enumerate(log_probs) if log_prob is not None)
     if len(log_probs) != len(ACTIONS) or has != mask:
