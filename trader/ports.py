@@ -100,6 +100,26 @@ class OrderListener(Protocol):
     def on_unfilled(self, order_ref: str, outcome: "Unfilled") -> None: ...
 
 
+class BrokerWatcher(OrderListener, Protocol):
+    """Who is told what only a real broker can do besides filling; `order_ref` is the bracket's.
+
+    `on_fee`: an execution cost so many cents more (less: negative) than its fill said. `on_foreign`: somebody else has
+    traded the contract on this account, by as many signed contracts. `on_naked`: a position has had no working stop for
+    too long, or its stop was refused: close it. `on_doubt`: what the broker has is not certain, so no entries, None
+    once it is again. `on_broken`: an order has been in doubt for too long: protect only, until somebody starts again.
+    """
+
+    def on_fee(self, order_ref: str, cents: int) -> None: ...
+
+    def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None: ...
+
+    def on_naked(self, why: str) -> None: ...
+
+    def on_doubt(self, why: str | None) -> None: ...
+
+    def on_broken(self, why: str) -> None: ...
+
+
 class RunLog(Protocol):
     """Is told of everything that the engine does, bar by bar: the decision log, or whoever watches a run.
 

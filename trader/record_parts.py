@@ -5,7 +5,7 @@ from trader.clock_text import utc_text
 from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
 from trader.domain.instruments import Instrument
-from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order
+from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
 from trader.records import AccountRecord, FillRecord, LlmRecord, OrderRecord
 from trader.router import BookedFill
 
@@ -60,6 +60,16 @@ def order_record(order: Order, instrument: Instrument) -> OrderRecord:
         case Cancel():
             return OrderRecord(
                 kind="cancel", ref=order.order_ref, side=None, qty=None, stop=None, target=None, reason=None
+            )
+        case Protect():
+            return OrderRecord(
+                kind="protect",
+                ref=order.order_ref,
+                side=order.side.name,
+                qty=order.qty,
+                stop=points(order.stop_ticks),
+                target=None,
+                reason=None,
             )
         case Flatten():
             return OrderRecord(

@@ -7,7 +7,7 @@ from msgspec import Struct
 from trader.domain.actions import Side
 from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Protect, Unfilled
 from trader.errors import InvariantError
 from trader.kernels import book as k
 from trader.kernels import matching
@@ -69,6 +69,9 @@ class PaperBroker:
                 self._stop_reason = STOP_REASONS[order.cause]
             case Flatten():
                 self._close = order if self._qty else None
+            case Protect():
+                self._stop = order.stop_ticks
+                self._stop_reason = ExitReason.STOP
             case Cancel():
                 self._cancel_entry()
 

@@ -21,6 +21,8 @@ class ExitReason(StrEnum):
     TRAILING_BREACH = "trailing_breach"
     DAILY_LOSS = "daily_loss"
     OPERATOR = "operator"
+    UNPROTECTED = "unprotected"
+    FOREIGN = "foreign"
 
 
 class Bracket(Struct, frozen=True, kw_only=True, tag="bracket"):
@@ -67,7 +69,16 @@ class Cancel(Struct, frozen=True, kw_only=True, tag="cancel"):
     order_ref: str
 
 
-Order = Bracket | Amend | Flatten | Cancel
+class Protect(Struct, frozen=True, kw_only=True, tag="protect"):
+    """Lay a stop behind an open position that has none; `side` is the stop's own."""
+
+    order_ref: str
+    side: Side
+    qty: int
+    stop_ticks: int
+
+
+Order = Bracket | Amend | Flatten | Cancel | Protect
 
 
 class Unfilled(StrEnum):

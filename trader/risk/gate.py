@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from trader.domain.account import AccountView
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Protect, Unfilled
 from trader.domain.units import SECOND_NS
 from trader.risk.limits import OrderLimits
 
@@ -65,6 +65,8 @@ class OrderGate:
                 refusal = self._against_flatten(order, account)
             case Cancel():
                 refusal = None if self._entering_qty else Refusal.NOTHING_WORKING
+            case Protect():
+                refusal = self._against_protection(order, account)
         if refusal is None:
             self._note(order, now_ns)
         return refusal
@@ -132,6 +134,14 @@ class OrderGate:
             return None
         return Refusal.SECOND_CLOSE if self._closing_qty else Refusal.NOT_REDUCING
 
+    @staticmethod
+    def _against_protection(order: Protect, account: AccountView) -> Refusal | None:
+        position = account.position_qty
+        if position == 0:
+            return Refusal.NO_POSITION
+        reduces = (order.side > 0) != (position > 0) and 0 < order.qty <= abs(position)
+        return None if reduces else Refusal.NOT_REDUCING
+
     def _note(self, order: Order, now_ns: int) -> None:
         self._sent_ns.append(now_ns)
         match order:
@@ -146,6 +156,8 @@ class OrderGate:
                 self._may_anchor &= order.cause is not AmendCause.ANCHOR
             case Flatten():
                 self._closing_qty += order.qty
+            case Protect():
+                self._stop_ticks = order.stop_ticks
             case Cancel():
                 pass
 

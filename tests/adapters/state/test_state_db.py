@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "adcaa95d6df784fc34faa6f1543b90f02ec882b22e83e8a1effe9fdad82de7ca"}
+SHAPES_OF_VERSION = {1: "ba06ce492ae803dbc58c38c548f207dfb5176c5edee832c3344065f924b4467f"}
 
 
 @pytest.fixture
