@@ -7,10 +7,8 @@ import pytest
 import yaml
 from settings_cases import shipped
 
-from trader.settings import (
-    decision_hash,
-    full_hash,
-)
+from trader.settings import decision_hash, decision_keys, full_hash
+from trader.settings.keys import marks_by_key
 
 
 def test_settings_written_out_and_read_back_are_equal(tmp_path: Path) -> None:
@@ -52,6 +50,14 @@ def test_decision_hash_changes_with_decisions_only(override: str, is_decision: b
     before, after = shipped(), shipped(overrides=[override])
     assert (decision_hash(after) != decision_hash(before)) is is_decision
     assert full_hash(after) != full_hash(before)
+
+
+@pytest.mark.parametrize("section", ["ib.", "guard.", "live"])
+def test_decision_hash_leaves_out_the_broker(section: str) -> None:
+    """The same bars decide the same wherever they come from: a backtest's hash is the live run's."""
+    theirs = [key for key in marks_by_key() if key.startswith(section)]
+    assert theirs
+    assert not set(theirs) & set(decision_keys())
 
 
 def test_decision_hash_of_equal_amounts_is_equal() -> None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from trader.domain.actions import Action
+from trader.domain.masking import masked
 from trader.errors import ConfigurationError, UsageError
 from trader.settings.keys import leaf_of, limit_keys
 from trader.settings.layers import SHIPPED_DIR, Layer, environment_layer, file_layer, overrides_layer, problems_in
@@ -47,6 +48,8 @@ def load_settings(
     settings = _validated(layers)
     if chosen is Profile.LIVE:
         _refuse(_not_for_live(settings, layers))
+    if settings.live:
+        _refuse(_not_meant_as_live(chosen, layers))
     return settings
 
 
@@ -109,7 +112,7 @@ def _problem(details: ErrorDetails, layers: Sequence[Layer]) -> str:
     demand = re.sub(r"^\w+ should ", "must ", details["msg"].removeprefix("Value error, "))
     inside = path.removeprefix(key).lstrip(".")
     where = f" ({inside})" if inside else ""
-    shown = "" if isinstance(details["input"], dict) else f" = {_shown(details['input'])}"
+    shown = "" if isinstance(details["input"], dict) else f" = {_shown(key, details['input'])}"
     return f"{_place(path, layers)}: {key}{where}{shown}: {demand}"
 
 
@@ -123,8 +126,8 @@ def _place(key: str, layers: Sequence[Layer]) -> str:
     return "configuration"
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
+def _shown(key: str, value: object) -> str:
+    text = masked(str(value)) if key == "ib.account" else repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -142,3 +145,14 @@ def _not_for_live(settings: Settings, layers: Sequence[Layer]) -> list[str]:
             if not {Action.BUY, Action.SELL} <= set(actions)
         ]
     return [f"{_place(key, layers)}: {key}: refused in the live profile: {why}" for key, why in refused]
+
+
+def _not_meant_as_live(profile: Profile, layers: Sequence[Layer]) -> list[str]:
+    """What `live: true` needs to be believed: a file that says so, and the limits that were made for real money."""
+    place = _place("live", layers)
+    refused = []
+    if profile is not Profile.LIVE:
+        refused.append(f"{place}: live: true needs --profile live: the limits in force are those for simulated money")
+    if "live" in layers[-1].places or "live" in layers[-2].places:
+        refused.append(f"{place}: live: true counts in a file only (--config FILE), where it can be read again")
+    return refused

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from trader.settings.advice import AdvisorSettings, LlmModelSettings, PromptSettings
+from trader.settings.broker import GuardSettings, IbSettings
 from trader.settings.marks import ASIDE, LIMIT, Section
 from trader.settings.values import Market, Option, Share, TimeOfDay, Usd, UsdAboveZero, VetoActions, cents
 
@@ -229,6 +230,10 @@ class Settings(BaseSettings):
     gate: GateSettings
     journal: Annotated[JournalSettings, ASIDE]
     state: Annotated[StateSettings, ASIDE]
+    live: Annotated[bool, ASIDE]
+    live_token: Annotated[str | None, Field(min_length=1), ASIDE]
+    ib: Annotated[IbSettings, ASIDE]
+    guard: Annotated[GuardSettings, ASIDE]
     llm_model: Annotated[LlmModelSettings, ASIDE]
     prompt: Annotated[PromptSettings, ASIDE]
 

@@ -40,12 +40,12 @@ from trader.adapters.state.records import (
 from trader.adapters.state.schema import CURRENT, Schema
 from trader.adapters.state.shapes import KINDS, MAY_BE_LOST, ONLY, RECORDS, Kind, decoded, encoded
 from trader.adapters.state.store import SealedStore
+from trader.domain.masking import masked as masked  # noqa: PLC0414 -- adapters take it from here
 from trader.domain.orders import Order
 from trader.errors import AccessError, InvariantError, StateDamagedError, TraderError
 
 log = structlog.get_logger(__name__)
 K = TypeVar("K", bound=Kept)
-_SHOWN = 2
 
 
 class Noted(StrEnum):
@@ -257,10 +257,3 @@ def _read_all(store: SealedStore) -> Iterator[str]:
 
 def _place(order_ref: str, leg: Leg) -> str:
     return f"{leg.value} {order_ref}"
-
-
-def masked(account: str) -> str:
-    """An account number as a log or a message may show it."""
-    if len(account) <= 2 * _SHOWN:
-        return "*" * len(account)
-    return f"{account[:_SHOWN]}{'*' * (len(account) - 2 * _SHOWN)}{account[-_SHOWN:]}"

@@ -1,0 +1,10 @@
+"""How an account number is shown: the one place that decides it."""
+
+_SHOWN = 2
+
+
+def masked(account: str) -> str:
+    """An account number as a log or a message may show it: `DU*****67`; one of four letters or fewer not at all."""
+    if len(account) <= 2 * _SHOWN:
+        return "*" * len(account)
+    return f"{account[:_SHOWN]}{'*' * (len(account) - 2 * _SHOWN)}{account[-_SHOWN:]}"
