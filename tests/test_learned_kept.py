@@ -141,7 +141,7 @@ def test_session_that_ends_is_when_it_is_kept() -> None:
     told: list[bytes] = []
     learner = drive.parts.learner
     assert learner is not None
-    drive.engine.on_session = lambda: told.append(msgspec.json.encode(learner.learned()))
+    drive.engine.passage.on_session = lambda: told.append(msgspec.json.encode(learner.learned()))
     drive.bar()
     drive.bar()
     assert told == []

@@ -21,11 +21,12 @@ from trader.book import Book
 from trader.chain import extra
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
-from trader.engine import Engine, Parts
+from trader.engine import Engine
 from trader.errors import ConfigurationError
 from trader.exchange_log import ExchangeLog
 from trader.logbook import Logbook, SilentLogbook
 from trader.observation import schema_hash
+from trader.parts import Parts
 from trader.pipeline import Pipeline
 from trader.policy.bundle import EMBEDDED, Bundle, load_bundle
 from trader.policy.manifest import Inputs
@@ -135,7 +136,7 @@ def assemble(
             renews_account=_renews(settings, log),
         )
     )
-    engine.on_session = advice.keep
+    engine.passage.on_session = advice.keep
     if is_live:
         pipeline.on_strategy_error = engine.protect_only
     return Run(

@@ -134,7 +134,7 @@ class Desk:
             return self._done(f"the pause is lifted, the kill switch is not: {_ENDS_BY_ITSELF[Rule.KILL_SWITCH]}")
         if not controls.entries_allowed:
             return self._done(f"the pause is lifted; still no entries: {controls.state}")
-        if self._engine.is_exhausted:
+        if self._engine.passage.is_exhausted:
             return self._done("the pause is lifted; still no entries: the account is used up (`trader status`)")
         named = f"; in force: {', '.join(rule.value for rule in still)}" if still else ""
         return self._done(f"resumed: entries are allowed again{named}")
@@ -177,7 +177,7 @@ class Desk:
         counters, in_use = engine.parts.counters, engine.parts.reviewer.in_use
         self._note(CommandName.RESET, {"rule": rule.value})
         counters.on_reset(rule)
-        engine.is_exhausted = engine.is_exhausted and counters.bits & in_use & EXHAUSTED != 0
+        engine.passage.is_exhausted = engine.passage.is_exhausted and counters.bits & in_use & EXHAUSTED != 0
         still = rules_in(counters.bits & in_use)
         named = f"; still in force: {', '.join(each.value for each in still)}" if still else ""
         waived = ", until equity has recovered and falls again" if rule is Rule.DRAWDOWN_PROXIMITY else ""

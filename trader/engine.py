@@ -3,68 +3,27 @@
 Live, paper and backtest run this class; they differ in the feed, the broker and the journal that they hand it.
 """
 
-from collections.abc import Callable, Mapping
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable, Mapping
 
 from trader.advisor.question import Answer
-from trader.analysis.report import Tally
-from trader.book import Book
-from trader.clock_text import utc_text
 from trader.controls import Controls
 from trader.domain.actions import Action
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal
-from trader.domain.instruments import Instrument
 from trader.domain.orders import ExitReason
-from trader.domain.sessions import Calendar, Session
-from trader.errors import InvariantError, StrategyError
-from trader.fusion import FusionRules, fuse
-from trader.kernels.rules import EXHAUSTED, SESSION_WINDOW
-from trader.learning import Learner
-from trader.pipeline import Look, Pipeline
-from trader.ports import Advisor, Broker, Feed, RunLog
+from trader.errors import StrategyError
+from trader.fusion import fuse
+from trader.kernels.rules import SESSION_WINDOW
+from trader.parts import Parts, Reached, Standing
+from trader.passage import Passage
+from trader.pipeline import Look
+from trader.ports import Feed
 from trader.recorder import Outcome
 from trader.records import EventKind
-from trader.risk.counters import Counters
-from trader.risk.review import Approved, Reviewer, RiskContext
+from trader.risk.review import Approved, RiskContext
 from trader.risk.rules import LIMIT_BITS, rules_in
-from trader.router import Router
-from trader.schedule import SessionPlan, Window, plan_session
 
 _HOLD = Action.HOLD
-
-
-class Parts(Struct, frozen=True, kw_only=True):
-    """What an engine is made of; `trader.app` puts it together.
-
-    `renews_account`: an exhausted account is followed by a new one at the next session, as in everything replayed.
-    """
-
-    calendar: Calendar
-    window: Window
-    instrument: Instrument
-    book: Book
-    pipeline: Pipeline
-    advisor: Advisor
-    fusion: FusionRules
-    learner: Learner | None
-    counters: Counters
-    reviewer: Reviewer
-    router: Router
-    broker: Broker
-    logbook: RunLog
-    tally: Tally
-    renews_account: bool
-
-
-class Standing(Struct, frozen=True, kw_only=True):
-    """Where a run stands: the last bar, its session (both None before the first), and the rules in force at it."""
-
-    bar: Bar | None
-    session: Session | None
-    plan: SessionPlan
-    active: int
 
 
 class Engine:
@@ -72,30 +31,22 @@ class Engine:
 
     def __init__(self, parts: Parts) -> None:
         self.controls = Controls()
+        self.passage = Passage(parts, self.tell, self._log_untold)
         self._parts = parts
-        self._session: Session | None = None
-        self._plan = SessionPlan(entry_start_ns=0, entry_end_ns=0, flat_at_ns=0)
-        self._symbol = ""
-        self._last_close_ns = 0
         self._idle: dict[int, Outcome] = {}
         self._limits = 0  # the limits in force, as last logged
         self._controls = ""  # the switches, as last logged
         self._unadvised: Proposal | None = None
         self._unchanged = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
-        self.is_exhausted = False
-        """The account is used up and is not replaced: nothing is entered. Cleared by whoever resets its rules."""
         self._is_prepared = False
         self.unadvised: str | None = None
         """Why the advisor could not be made ready; it may come back while the run goes on."""
-        self.on_session: Callable[[], None] | None = None
-        """Told when what was asked has been settled: a session, a contract or the run has ended."""
         self.on_trouble: Callable[[str], None] | None = None
         self.on_event: Callable[[EventKind, Mapping[str, str | int]], None] | None = None
         """Told of each event that the engine writes into the log."""
         self._bar: Bar | None = None
         self._active = 0  # the rules in force at the last bar
         self._untold: list[tuple[EventKind, Mapping[str, str | int]]] = []
-        self._carried_cents = 0  # what accounts that were replaced had gained: equity runs on over all of them
         self.bars = 0
 
     async def prepare(self) -> None:
@@ -120,16 +71,17 @@ class Engine:
         """The straight line: fills, features, proposal, advice, fusion, review, record, order."""
         parts = self._parts
         router = parts.router
-        session = self._session
-        if session is None or bar.ts_open_ns != self._last_close_ns or bar.symbol != self._symbol:
-            session = self._cross_gap(bar)
+        passage = self.passage
+        session = passage.session
+        if session is None or bar.ts_open_ns != passage.last_close_ns or bar.symbol != passage.symbol:
+            session = passage.cross(bar)
         elif bar.ts_open_ns >= session.close_ns:
-            session = self._enter_session(bar.ts_open_ns)
+            session = passage.enter(bar.ts_open_ns)
         parts.broker.on_bar(bar)
         if router.executions:
-            self._count_results()
-        ts_ns = self._last_close_ns = bar.ts_close_ns
-        plan = self._plan
+            passage.count_results()
+        ts_ns = passage.last_close_ns = bar.ts_close_ns
+        plan = passage.plan
         if ts_ns >= plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
         elif self.controls.is_flattening:
@@ -159,7 +111,7 @@ class Engine:
             decision.method,
             outcome.active,
             in_window,
-            look.outlook.account.equity_cents + self._carried_cents,
+            look.outlook.account.equity_cents + passage.carried_cents,
         )
         self.bars += 1
 
@@ -170,11 +122,11 @@ class Engine:
 
     def standing(self) -> Standing:
         """Where the run stands."""
-        return Standing(bar=self._bar, session=self._session, plan=self._plan, active=self._active)
+        return Standing(bar=self._bar, session=self.passage.session, plan=self.passage.plan, active=self._active)
 
     def tell(self, kind: EventKind, detail: Mapping[str, str | int]) -> None:
         """Log an event that counts from the next bar on; before the first bar it waits for the log to begin."""
-        if self._session is None:
+        if self.passage.session is None:
             self._untold.append((kind, detail))
         else:
             self._parts.logbook.event(kind, self.bars, detail)
@@ -186,6 +138,18 @@ class Engine:
         router, book = self._parts.router, self._parts.book
         self.controls.is_flattening = bool(book.position_qty or book.working)
         router.flatten(ExitReason.OPERATOR)
+
+    def warm_up(self, bars: Iterable[Bar]) -> int:
+        """Take bars from before the run, for the features alone; how many. Before the first bar of the run."""
+        taken = 0
+        for bar in bars:
+            self.passage.warm(bar)
+            taken += 1
+        return taken
+
+    def reached(self) -> Reached:
+        """How far the run has come, for a restart."""
+        return self.passage.reached(self.bars)
 
     @property
     def accounts_used(self) -> int:
@@ -210,17 +174,17 @@ class Engine:
     def finish(self, *, at_end_of_feed: bool) -> None:
         """Close the log. At the end of a feed an open position is booked as the market's close would book it."""
         parts = self._parts
-        self._end_lessons()
+        self.passage.end_lessons()
         if at_end_of_feed:
             parts.broker.on_session_end()
         else:
             parts.router.cancel_entry()
             parts.router.release()
-        self._count_results()
+        self.passage.count_results()
         parts.logbook.close(self.bars, parts.router, parts.book)
 
     def _may_enter(self) -> bool:
-        return self.controls.entries_allowed and not self.is_exhausted and self._parts.logbook.is_healthy
+        return self.controls.entries_allowed and not self.passage.is_exhausted and self._parts.logbook.is_healthy
 
     def _note_answer(self, look: Look, answer: Answer) -> Advice | None:
         """Count an answer, to this bar's question or late to an earlier one; the advice that fusion may compare."""
@@ -263,7 +227,7 @@ class Engine:
             self.tell(EventKind.TRADING, {"state": self._controls})
         self._bar, self._active = outlook.bar, active
         limits = active & LIMIT_BITS
-        if limits != self._limits:
+        if limits != self._limits or self.passage.renewed_bits:
             self._note_limits(limits)
         reason = parts.reviewer.must_flatten(account, active)
         if reason is not None:
@@ -292,6 +256,8 @@ class Engine:
 
     def _note_limits(self, limits: int) -> None:
         """Log the limits that have been hit and the vetoes that have ended since the bar before."""
+        self._limits &= ~self.passage.renewed_bits
+        self.passage.renewed_bits = 0
         for kind, changed in (
             (EventKind.LIMIT_HIT, limits & ~self._limits),
             (EventKind.VETO_RESET, self._limits & ~limits),
@@ -300,88 +266,7 @@ class Engine:
                 self.tell(kind, {"rules": ",".join(rules_in(changed))})
         self._limits = limits
 
-    def _cross_gap(self, bar: Bar) -> Session:
-        """Everything that can lie between two bars that do not follow each other: sessions, rolls, halts, flat_at."""
-        ts_ns, last_ns = bar.ts_open_ns, self._last_close_ns
-        if ts_ns < last_ns:
-            msg = f"bar {self.bars} opens before the one before it has closed"
-            raise InvariantError(msg)
-        session = self._session
-        if session is None or ts_ns >= session.close_ns:
-            session = self._enter_session(ts_ns)
-        if bar.symbol != self._symbol:
-            self._enter_contract(bar)
-        router = self._parts.router
-        router.pass_time(ts_ns)
-        is_late = ts_ns >= self._plan.entry_end_ns or any(last_ns <= halt[0] < ts_ns for halt in session.halts)
-        if ts_ns >= self._plan.flat_at_ns:
-            router.flatten(ExitReason.FLAT_AT)
-        elif is_late:
-            router.cancel_entry()
-        router.release()
-        return session
-
-    def _enter_session(self, ts_ns: int) -> Session:
-        parts = self._parts
-        session = parts.calendar.at(ts_ns)
-        if session is None:
-            msg = f"a bar at {utc_text(ts_ns)} lies outside every session"
-            raise InvariantError(msg)
-        if self._session is not None:
-            parts.broker.on_session_end()
-            self._count_results()
-            self._end_lessons()
-        parts.book.begin_session()
-        parts.counters.on_session_open(session.open_ns)
-        parts.pipeline.begin_session(session)
-        parts.logbook.begin_session(session.date)
-        self._session = session
+    def _log_untold(self) -> None:
         for kind, detail in self._untold:
-            parts.logbook.event(kind, self.bars, detail)
+            self._parts.logbook.event(kind, self.bars, detail)
         self._untold.clear()
-        self._plan = plan_session(session, parts.window)
-        self._replace_account()
-        return session
-
-    def _replace_account(self) -> None:
-        """An exhausted account cannot recover by itself: begin another, or end trading and say so."""
-        parts = self._parts
-        exhausted = parts.counters.bits & parts.reviewer.in_use & EXHAUSTED
-        if not exhausted or self.is_exhausted:
-            return
-        rules = ",".join(rules_in(exhausted))
-        if parts.renews_account:
-            before_cents = parts.book.view().equity_cents
-            parts.book.renew()
-            self._carried_cents += before_cents - parts.book.view().equity_cents
-            parts.counters.on_account_renewed()
-            self._limits &= ~EXHAUSTED  # this event tells of their end
-            self.tell(EventKind.ACCOUNT_RENEWED, {"rules": rules, "account": parts.book.accounts_used})
-        else:
-            self.is_exhausted = True
-            self.tell(EventKind.ACCOUNT_EXHAUSTED, {"rules": rules})
-
-    def _enter_contract(self, bar: Bar) -> None:
-        parts = self._parts
-        if self._symbol:
-            parts.broker.on_roll()
-            self._count_results()
-            self._end_lessons()
-            parts.advisor.forget()
-            parts.pipeline.roll(bar.roll_offset)
-        self._symbol = bar.symbol
-
-    def _end_lessons(self) -> None:
-        if self._parts.learner is not None:
-            self._parts.learner.end()
-            if self.on_session is not None:
-                self.on_session()
-
-    def _count_results(self) -> None:
-        parts = self._parts
-        fills, trades = parts.router.drain_results()
-        for fill in fills:
-            parts.tally.fill(fill)
-        for trade in trades:
-            parts.counters.on_trade_closed(trade.pnl_cents, trade.closed_ns)
-            parts.tally.trade(trade)

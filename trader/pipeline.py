@@ -61,6 +61,7 @@ class Pipeline:
         self._book = book
         self._row = book.row
         self._terms = book.terms
+        self._nobody = Book(book.terms).row
         self._propose = strategy.propose
         self._strategy_name = strategy_name
         self._gate = gate
@@ -95,6 +96,27 @@ class Pipeline:
     def roll(self, offset_points: float) -> None:
         """Enter a new contract, before its first bar."""
         market.roll(self._state, float(self._instrument.to_ticks(offset_points)))
+
+    def warm(self, bar: Bar) -> None:
+        """Take a closed bar for its features alone, as of an account that does nothing."""
+        volume = bar.volume
+        line.observe(
+            self._state,
+            self._obs,
+            self._reading,
+            self._nobody,
+            self._terms,
+            bar.ts_open_ns,
+            bar.ts_close_ns,
+            bar.open,
+            bar.high,
+            bar.low,
+            bar.close,
+            volume or 0,
+            volume is not None,
+            self._full,
+            False,  # noqa: FBT003 -- a kernel's argument
+        )
 
     def look(self, bar: Bar, session: Session, *, entries_open: bool, halted: bool) -> Look:
         """Take a closed bar whose fills are already in the book.

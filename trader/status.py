@@ -51,13 +51,13 @@ def status_of(engine: Engine, place: Place) -> Status:
         state=controls.state,
         may_enter=(
             controls.entries_allowed
-            and not engine.is_exhausted
+            and not engine.passage.is_exhausted
             and is_healthy
             and bar is not None
             and _is_in_window(standing.plan, bar.ts_close_ns)
             and not rules_in_force & _entry_blocking(engine)
         ),
-        is_exhausted=engine.is_exhausted,
+        is_exhausted=engine.passage.is_exhausted,
         vetoes=tuple(rule.value for rule in rules_in(rules_in_force)),
         session=None if standing.session is None else standing.session.date,
         bars=engine.bars,

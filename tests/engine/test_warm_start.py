@@ -1,0 +1,107 @@
+"""Bars from before a run are for its features alone, and what is due by the clock does not wait for a bar."""
+
+from line_builders import Drive, drive
+
+from trader.domain.actions import Action
+from trader.domain.units import MINUTE_NS
+from trader.parts import Reached
+
+
+def test_warmed_run_sees_what_a_run_from_the_beginning_sees() -> None:
+    """The same bars give the same vector, whether they were traded or only taken in; none of them is logged."""
+    whole = Drive().warm("10:00")
+    bars = []
+    late = Drive()
+    late.now_ns = late.at_clock("10:00") - 425 * MINUTE_NS
+    while late.now_ns < late.at_clock("10:00"):
+        bar = late.shape(None, None, None, None)
+        bars.append(bar)
+        late.now_ns = bar.ts_close_ns
+
+    assert late.engine.warm_up(bars) == 425
+    assert late.journal.lines == []
+
+    first, same = late.bar(), whole.bar()
+    assert (first.features.sha256, first.features.ready, first.seq) == (same.features.sha256, True, 0)
+    assert late.bar(Action.BUY).orders[0].stop == whole.bar(Action.BUY).orders[0].stop
+
+
+def test_warm_up_leaves_an_open_position_as_it_was() -> None:
+    """Bars from before are not held against what was bought after them."""
+    was = Drive().warm("10:00")
+    was.enter()
+    before = was.book
+
+    was.parts.pipeline.warm(was.shape(None, 500, -500, 400))
+    was.parts.book.touch()
+
+    assert was.book == before
+
+
+def test_position_is_closed_at_flat_at_though_no_bar_comes() -> None:
+    """The clock is enough; the next bar finds the close on its way and sends no other."""
+    run = Drive().warm("15:20")
+    run.enter(Action.BUY)
+    assert run.book.position_qty == 1
+    run.engine.passage.advance(run.at_clock("15:54"))
+    assert not run.parts.router.closing
+    run.engine.passage.advance(run.at_clock("15:55"))
+    assert run.parts.router.closing
+
+    run.skip_to("15:56")
+    record = run.bar()
+
+    assert [order.kind for order in record.orders] == ["flatten"]
+    assert [fill.reason for fill in record.fills] == ["flat_at"]
+
+
+def test_clock_does_nothing_that_a_bar_has_done() -> None:
+    """A time at or before the last bar's close is old news."""
+    run = Drive().warm("15:20")
+    run.enter(Action.BUY)
+    lines = len(run.journal.lines)
+
+    run.engine.passage.advance(run.now_ns)
+
+    assert (run.parts.router.closing, len(run.journal.lines)) == (False, lines)
+
+
+def test_clock_begins_the_next_session_before_its_first_bar() -> None:
+    """What counts by session starts again at the open, and once."""
+    run = Drive("risk.max_trades_per_session=1").warm("10:00")
+    run.win()
+    assert run.book.trades_in_session == 1
+
+    run.next_session()
+    run.engine.passage.advance(run.now_ns)
+    assert run.book.trades_in_session == 0
+    files = list(run.journal.files)
+    run.bar()
+
+    assert list(run.journal.files) == files
+
+
+def test_resumed_run_goes_on_in_its_session() -> None:
+    """A session that was begun before the restart is not begun again; another one is, and the last one ended."""
+    before = Drive().warm("10:00")
+    before.win()
+    reached = before.engine.reached()
+    assert reached == Reached(
+        ts_close_ns=before.now_ns,
+        symbol="NQH23",
+        session_date=before.session.date,
+        bars=428,
+        carried_cents=0,
+        is_exhausted=False,
+    )
+
+    for clock, trades in (("10:30", 1), ("next", 0)):
+        after = Drive()
+        after.parts.book.row[:] = before.parts.book.row
+        after.parts.book.touch()
+        after.engine.passage.resume(reached)
+        after.now_ns = before.now_ns
+        if clock == "next":
+            after.next_session()
+        drive(after.engine.on_bar(after.shape(None, None, None, None)))
+        assert after.book.trades_in_session == trades
