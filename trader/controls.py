@@ -7,13 +7,15 @@ from trader.risk.rules import RULE_BITS
 class Controls:
     """Trading starts disabled, until somebody has compared book and broker.
 
-    `is_flattening`: the operator wants the position closed, and it is not yet. `entries_allowed`, `standing` (bits of
-    the rules in force) and `state` (what a log says of it) follow from the switches.
+    `is_catching_up`: bars that nobody saw are booked as they were, and nothing is sent. `is_flattening`: the operator
+    wants the position closed, and it is not yet. `entries_allowed`, `standing` (bits of the rules in force) and `state`
+    (what a log says of it) follow from the switches.
     """
 
     def __init__(self) -> None:
         self.is_stopping = False
         self.is_flattening = False
+        self.is_catching_up = False
         self._is_paused = False
         self._protects_because = ""
         self.state = ""
@@ -47,6 +49,11 @@ class Controls:
         """The feed has gone silent, or speaks again."""
         self._set(Rule.STALE_DATA, on=on)
 
+    def catch_up(self, *, on: bool) -> None:
+        """Bars from while nobody was there come now; or they are all booked."""
+        self.is_catching_up = on
+        self._derive()
+
     def pause(self) -> None:
         """No entries until `resume`."""
         self._is_paused = True
@@ -72,6 +79,8 @@ class Controls:
     def _derive(self) -> None:
         self.standing = sum(RULE_BITS[rule] for rule in self._raised)
         reasons = [rule.value for rule in Rule if rule in self._raised]
+        if self.is_catching_up:
+            reasons.append("catching_up")
         if self._is_paused:
             reasons.append("paused")
         if self._protects_because:

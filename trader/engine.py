@@ -38,6 +38,7 @@ class Engine:
         self._controls = ""  # the switches, as last logged
         self._unadvised: Proposal | None = None
         self._unchanged = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
+        self._missed = Decision(FusionMethod.RL_ONLY, _HOLD, 1.0, parts.fusion.llm_weight)
         self._is_prepared = False
         self.unadvised: str | None = None
         """Why the advisor could not be made ready; it may come back while the run goes on."""
@@ -82,7 +83,9 @@ class Engine:
             passage.count_results()
         ts_ns = passage.last_close_ns = bar.ts_close_ns
         plan = passage.plan
-        if ts_ns >= plan.flat_at_ns:
+        if self.controls.is_catching_up:
+            pass  # nobody was there to do anything
+        elif ts_ns >= plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
         elif self.controls.is_flattening:
             self.flatten()
@@ -147,6 +150,22 @@ class Engine:
             taken += 1
         return taken
 
+    async def catch_up(self, bars: Iterable[Bar]) -> int:
+        """Book bars that came while nobody was there, and decide nothing on them; how many. Then go on."""
+        book, before = self._parts.book, self.bars
+        trails = book.view().trailing
+        book.set_trailing(on=False)  # a stop that nobody moved has stayed where it was
+        self.passage.may_act = False
+        self.controls.catch_up(on=True)
+        try:
+            for bar in bars:
+                await self.on_bar(bar)
+        finally:
+            self.controls.catch_up(on=False)
+            self.passage.may_act = True
+            book.set_trailing(on=trails and book.position_qty != 0)
+        return self.bars - before
+
     def reached(self) -> Reached:
         """How far the run has come, for a restart."""
         return self.passage.reached(self.bars)
@@ -198,6 +217,8 @@ class Engine:
 
     def _decide(self, look: Look, advice: Advice | None) -> Decision:
         """Fuse, by the weights in force; a proposal that is the same again, and unopposed, needs no fusing."""
+        if self.controls.is_catching_up:
+            return self._missed
         learner = self._parts.learner
         if learner is not None:
             rules = learner.rules(look.outlook.reading.regime)
@@ -230,7 +251,7 @@ class Engine:
         if limits != self._limits or self.passage.renewed_bits:
             self._note_limits(limits)
         reason = parts.reviewer.must_flatten(account, active)
-        if reason is not None:
+        if reason is not None and not self.controls.is_catching_up:
             parts.router.flatten(reason)
         if decision.action is _HOLD:
             idle = self._idle.get(active)

@@ -40,6 +40,8 @@ class Passage:
         self.renewed_bits = 0
         """The rules that ended with the last account; whoever tells of limits takes them back."""
         self.on_session: Callable[[], None] | None = None
+        self.may_act = True
+        """False while bars are caught up with: nothing is closed or taken back in the past."""
         self._resumed_date = ""
         self._warmed: Session | None = None
 
@@ -125,6 +127,8 @@ class Passage:
         router, last_ns = self._parts.router, self.last_close_ns
         router.pass_time(ts_ns)
         is_late = ts_ns >= self.plan.entry_end_ns or any(last_ns <= halt[0] < ts_ns for halt in session.halts)
+        if not self.may_act:
+            return
         if ts_ns >= self.plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
         elif is_late:

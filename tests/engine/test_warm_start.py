@@ -1,6 +1,6 @@
 """Bars from before a run are for its features alone, and what is due by the clock does not wait for a bar."""
 
-from line_builders import Drive, drive
+from line_builders import Drive, drive, record_of
 
 from trader.domain.actions import Action
 from trader.domain.units import MINUTE_NS
@@ -105,3 +105,43 @@ def test_resumed_run_goes_on_in_its_session() -> None:
             after.next_session()
         drive(after.engine.on_bar(after.shape(None, None, None, None)))
         assert after.book.trades_in_session == trades
+
+
+def test_bars_that_nobody_saw_are_booked_and_nothing_is_sent() -> None:
+    """A stop that was there has filled; the trail did not follow, and nothing was closed at its time."""
+    run = Drive().warm("10:00")
+    run.enter()
+    run.climb(3)
+    run.bar(Action.MOVE_TO_BE)
+    run.bar(Action.ENABLE_TRAIL)
+    stop, target = run.book.stop_ticks, run.book.target_ticks
+    seen = []
+    run.now_ns = run.at_clock("15:50")
+    for level in (50, 60, 70, 60, 50, 40, 30):
+        bar = run.shape(None, None, None, level)
+        seen.append(bar)
+        run.now_ns = bar.ts_close_ns
+    run.strategy.pick = 1
+
+    drive(run.engine.catch_up(seen))
+
+    records = [record_of(line) for line in run.journal.lines[-len(seen) :]]
+    assert (run.book.stop_ticks, run.book.target_ticks, run.book.trailing) == (stop, target, True)
+    assert [record.orders for record in records] == [()] * len(seen)
+    assert {record.fusion.action for record in records} == {"HOLD"}
+    assert run.engine.controls.state == "enabled"
+
+    record = run.bar()
+    assert [order.kind for order in record.orders] == ["flatten"], "it is past the time to be flat"
+
+
+def test_stop_that_was_reached_while_nobody_was_there_has_filled() -> None:
+    """The account is what it would have been at a broker that went on."""
+    run = Drive().warm("10:00")
+    run.enter()
+    seen = [run.shape(None, None, -200, -150)]
+
+    drive(run.engine.catch_up(seen))
+
+    assert (run.book.position_qty, run.book.trades_closed) == (0, 1)
+    assert record_of(run.journal.lines[-1]).fills[0].reason == "stop"
