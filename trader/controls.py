@@ -3,6 +3,8 @@
 from trader.domain.decisions import Rule
 from trader.risk.rules import RULE_BITS
 
+_PAUSED = "paused"
+
 
 class Controls:
     """Trading starts disabled, until somebody has compared book and broker.
@@ -16,7 +18,7 @@ class Controls:
         self.is_stopping = False
         self.is_flattening = False
         self.is_catching_up = False
-        self._is_paused = False
+        self._withheld: list[str] = []
         self._protects_because = ""
         self.state = ""
         self._raised = {Rule.NOT_RECONCILED}
@@ -52,16 +54,22 @@ class Controls:
     def catch_up(self, *, on: bool) -> None:
         """Bars from while nobody was there come now; or they are all booked."""
         self.is_catching_up = on
-        self._derive()
+        self.withhold("catching_up", on=on)
 
     def pause(self) -> None:
         """No entries until `resume`."""
-        self._is_paused = True
-        self._derive()
+        self.withhold(_PAUSED, on=True)
 
     def resume(self) -> None:
         """Lift a pause."""
-        self._is_paused = False
+        self.withhold(_PAUSED, on=False)
+
+    def withhold(self, why: str, *, on: bool) -> None:
+        """No entries for this reason, or no longer; `why` is a word for the log."""
+        if on and why not in self._withheld:
+            self._withheld.append(why)
+        elif not on and why in self._withheld:
+            self._withheld.remove(why)
         self._derive()
 
     def protect_only(self, why: str) -> None:
@@ -79,10 +87,7 @@ class Controls:
     def _derive(self) -> None:
         self.standing = sum(RULE_BITS[rule] for rule in self._raised)
         reasons = [rule.value for rule in Rule if rule in self._raised]
-        if self.is_catching_up:
-            reasons.append("catching_up")
-        if self._is_paused:
-            reasons.append("paused")
+        reasons += self._withheld
         if self._protects_because:
             reasons.append(f"protect_only: {self._protects_because}")
         self.entries_allowed = not reasons
