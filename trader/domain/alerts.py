@@ -14,7 +14,6 @@ class AlertKind(StrEnum):
     KILL_SWITCH = "kill_switch"
     LINK_DOWN = "link_down"
     LINK_LIMITED = "link_limited"
-    LINK_DOWN = "link_down"
     STALE_BARS = "stale_bars"
     IN_DOUBT = "in_doubt"
     UNPROTECTED = "unprotected"
