@@ -64,6 +64,11 @@ class Controls:
         """Lift a pause."""
         self.withhold(_PAUSED, on=False)
 
+    @property
+    def is_paused(self) -> bool:
+        """The operator has paused, and not resumed."""
+        return _PAUSED in self._withheld
+
     def withhold(self, why: str, *, on: bool) -> None:
         """No entries for this reason, or no longer; `why` is a word for the log."""
         if on and why not in self._withheld:
