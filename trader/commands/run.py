@@ -14,12 +14,13 @@ import structlog
 from msgspec import Struct
 
 from trader.adapters.control.kill_switch import KillSwitch
-from trader.adapters.control.place import held
 from trader.adapters.control.server import serving
 from trader.adapters.files.bars import BarSource
 from trader.adapters.live_stamp import LiveStamp
 from trader.adapters.log_alerts import LogAlerts
 from trader.adapters.replay import ReplayFeed
+from trader.adapters.state.lock import StateLock, runtime_folder
+from trader.adapters.state.records import AccountIdentity, BrokerName
 from trader.advisor.asker import Asker
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
@@ -34,7 +35,7 @@ from trader.domain.sessions import Calendar
 from trader.errors import UsageError
 from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.ports import Feed
-from trader.settings import Settings
+from trader.settings import Settings, identity_of
 from trader.status import Place
 
 log = structlog.get_logger("trader.run")
@@ -102,7 +103,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
     source = open_source(bars, instrument(settings.market), Calendar.load())
     stamp = LiveStamp("paper")
     folder = Path(settings.state.dir)
-    with _alone(folder, stamp):
+    with _alone(folder, identity_of(settings, BrokerName(wiring.broker), wiring.feed), stamp):
         choice = LogChoice(root=Path(settings.journal.dir), live=stamp)
         made = assemble(settings, facts_for_log(source, bars), log=choice)
         place = _place(made, stamp, settings)
@@ -118,11 +119,11 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
 
 
 @contextmanager
-def _alone(folder: Path, stamp: LiveStamp) -> Iterator[None]:
+def _alone(folder: Path, identity: AccountIdentity, stamp: LiveStamp) -> Iterator[None]:
     if sys.platform == "win32":  # it has neither such locks nor such sockets
         yield
         return
-    with held(folder, f"run {stamp.run_id}"):
+    with StateLock(folder, identity, runtime_folder(os.environ), f"run {stamp.run_id}"):
         yield
 
 

@@ -1,5 +1,6 @@
 """The configuration: typed, layered, checked, and hashed. The core is given values from it and never imports it."""
 
+from trader.settings.arming import arm_token, identity_of, is_paper_account, verify_armed
 from trader.settings.hashing import decision_hash, full_hash
 from trader.settings.keys import decision_keys, limit_keys
 from trader.settings.layers import SHIPPED_DIR
@@ -11,10 +12,14 @@ __all__ = [
     "Profile",
     "Settings",
     "WindowSettings",
+    "arm_token",
     "decision_hash",
     "decision_keys",
     "full_hash",
+    "identity_of",
+    "is_paper_account",
     "limit_keys",
     "load_settings",
     "unstated_limits",
+    "verify_armed",
 ]

@@ -10,15 +10,16 @@ from trader.settings.schema import Settings
 
 def decision_hash(settings: Settings) -> str:
     """sha256, in hex, of the keys that change decisions: equal wherever the same bars and advice decide the same."""
-    return _hash(settings, decision_keys())
+    return hash_of(settings, decision_keys())
 
 
 def full_hash(settings: Settings) -> str:
     """sha256, in hex, of every key."""
-    return _hash(settings, marks_by_key())
+    return hash_of(settings, marks_by_key())
 
 
-def _hash(settings: Settings, keys: Iterable[str]) -> str:
+def hash_of(settings: Settings, keys: Iterable[str]) -> str:
+    """sha256, in hex, of these keys and their values."""
     values = settings.model_dump(mode="json")
     chosen = {key: _at(values, key) for key in keys}
     text = json.dumps(chosen, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

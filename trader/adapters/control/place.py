@@ -7,43 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from trader.adapters.state.private import lstat_of, make_private_folder, open_private
+from trader.adapters.state.private import lstat_of
 from trader.errors import AccessError, InputError
 
 SOCKET_FILE = "control.sock"
-LOCK_FILE = "daemon.lock"
 BACKLOG = 128
 _LONGEST_ADDRESS = 100
 """Bytes of a unix socket's path that every system takes."""
 _OWNER_ONLY = 0o177
-
-
-@contextmanager
-def held(folder: Path, who: str) -> Iterator[None]:
-    """Hold the state folder for this process alone; AccessError names the process that has it, or what is unsafe.
-
-    The lock goes with the process, however that ends.
-    """
-    import fcntl  # noqa: PLC0415 -- not on every platform
-
-    make_private_folder(folder)
-    path = folder / LOCK_FILE
-    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
-            msg = (
-                f"{path}: another daemon works with this state folder ({holder}); `trader status --state {folder}` asks"
-                " it, and --set state.dir=FOLDER gives this one a folder of its own"
-            )
-            raise AccessError(msg) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()}, {who}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

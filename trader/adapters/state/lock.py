@@ -1,4 +1,4 @@
-"""One writer per account and state folder: two locks that go with the process, however that ends."""
+"""One writer per account and state folder: locks that go with the process, however that ends."""
 
 import hashlib
 import os
@@ -6,45 +6,98 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+from msgspec import Struct
 
 from trader.adapters.state.private import make_private_folder, open_private
-from trader.adapters.state.records import AccountIdentity
+from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
 from trader.errors import AccessError, ConfigurationError
 
 LOCK_FILE = "state.lock"
-_PID_BYTES = 32
+_MAX_BYTES = 4_096
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Who holds a lock, or held it last: it stands in the lock's file. `account` is a digest, never the number."""
+
+    pid: int
+    who: str
+    mode: Mode
+    broker: BrokerName
+    account: str
+    instrument: str
+
+    def is_of(self, identity: AccountIdentity) -> bool:
+        """Whether it traded as this identity."""
+        return _holder(identity, self.pid, self.who) == self
 
 
 class StateLock:
-    """Held from its making on. AccessError names the process that holds either lock already.
+    """Held from its making on. AccessError names the process that holds either lock already; `who` is the run.
 
     One lock is in the state folder, against two daemons of one state; the other in the user's `runtime` folder, against
-    two daemons with different folders on one account. The files stay when the locks go: who unlinked one would let two
-    in. A process that is forked off keeps the locks unless it closes its descriptors, as `subprocess` does.
+    two daemons with different folders on one account at a broker (a simulated account is its folder's). The files stay
+    when the locks go: who unlinked one would let two in. A process that is forked off keeps the locks unless it closes
+    its descriptors, as `subprocess` does.
     """
 
-    def __init__(self, folder: Path, identity: AccountIdentity, runtime: Path) -> None:
+    def __init__(self, folder: Path, identity: AccountIdentity, runtime: Path, who: str) -> None:
         self._held: list[tuple[Path, int]] = []
+        said = msgspec.json.encode(_holder(identity, os.getpid(), who))
+        wanted = [
+            (
+                folder / LOCK_FILE,
+                f"this state folder; `trader status --state {folder}` asks it, and --set state.dir=FOLDER gives this"
+                " one a folder of its own",
+            )
+        ]
+        if identity.broker is BrokerName.IB:
+            wanted.append(
+                (runtime / account_file(identity), "this account; end it: two daemons on one account undo each other")
+            )
         try:
-            for path, what in (
-                (folder / LOCK_FILE, "this state folder"),
-                (runtime / account_file(identity), "this account"),
-            ):
+            for path, what in wanted:
                 make_private_folder(path.parent)
-                self._held.append((path, _lock(path, what)))
+                self._held.append((path, _lock(path, what, said)))
         except BaseException:  # whatever it was, no half of a lock is held
             self.release()
             raise
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
     @property
     def is_held(self) -> bool:
-        """Whether both files are still those that were locked: nobody has removed or replaced one."""
+        """Whether the files are still those that were locked: nobody has removed or replaced one."""
         return bool(self._held) and all(_is_same(path, descriptor) for path, descriptor in self._held)
 
     def release(self) -> None:
         """Let others in."""
         while self._held:
             os.close(self._held.pop()[1])
+
+
+def last_holder(folder: Path) -> Holder | None:
+    """Who holds the state folder, or held it last; None where nobody ever did, or where it cannot be understood.
+
+    AccessError where the file is a link or open to others.
+    """
+    try:
+        descriptor = open_private(folder / LOCK_FILE, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        return _said(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def runtime_folder(environment: Mapping[str, str]) -> Path:
@@ -58,11 +111,25 @@ def runtime_folder(environment: Mapping[str, str]) -> Path:
 
 def account_file(identity: AccountIdentity) -> str:
     """The account's lock file; the account's number does not stand in its name."""
-    digest = hashlib.sha256(f"{identity.broker.value}\0{identity.account}".encode()).hexdigest()
-    return f"account-{digest[:16]}.lock"
+    return f"account-{_digest(identity)}.lock"
 
 
-def _lock(path: Path, what: str) -> int:
+def _digest(identity: AccountIdentity) -> str:
+    return hashlib.sha256(f"{identity.broker.value}\0{identity.account}".encode()).hexdigest()[:16]
+
+
+def _holder(identity: AccountIdentity, pid: int, who: str) -> Holder:
+    return Holder(
+        pid=pid,
+        who=who,
+        mode=identity.mode,
+        broker=identity.broker,
+        account=_digest(identity),
+        instrument=identity.instrument,
+    )
+
+
+def _lock(path: Path, what: str, said: bytes) -> int:
     if sys.platform == "win32":
         msg = "a daemon needs locks that go with the process, which this system has not; run it on Linux or macOS"
         raise ConfigurationError(msg)
@@ -73,19 +140,23 @@ def _lock(path: Path, what: str) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            msg = f"{path}: process {_holder(descriptor)} trades {what}; end it, or name another state.dir and account"
+            holder = _said(descriptor)
+            who = "another process" if holder is None else f"pid {holder.pid}, {holder.who},"
+            msg = f"{path}: {who} trades {what}"
             raise AccessError(msg) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        os.pwrite(descriptor, said + b"\n", 0)
     except BaseException:  # whatever it was, the descriptor must not stay open
         os.close(descriptor)
         raise
     return descriptor
 
 
-def _holder(descriptor: int) -> str:
-    said = os.pread(descriptor, _PID_BYTES, 0).strip()
-    return said.decode() if said.isdigit() else "of another user or machine"
+def _said(descriptor: int) -> Holder | None:
+    try:
+        return msgspec.json.decode(os.pread(descriptor, _MAX_BYTES, 0), type=Holder)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def _is_same(path: Path, descriptor: int) -> bool:
