@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from trader.adapters.paper_broker import NO_FAULTS, Faults
 from trader.analysis.figures import Report, facts_of
-from trader.app import BarsFacts, assemble
+from trader.app import BarsFacts, assemble, paper_broker
 from trader.chain import extra
 from trader.domain.account import AccountView
 from trader.domain.actions import Action, actions_in
@@ -92,7 +92,7 @@ class Drive:
         settings = settings_with(*overrides)
         market = instrument(settings.market)
         self.strategy = Scripted()
-        run = assemble(settings, FACTS, log=None, strategy=self.strategy, advisor=advisor, faults=faults)
+        run = assemble(settings, FACTS, log=None, strategy=self.strategy, advisor=advisor, broker=paper_broker(faults))
         self.start = run.start
         self.tally = run.tally
         self.journal = journal or MemoryJournal()

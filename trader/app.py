@@ -18,19 +18,20 @@ from trader.advisor.gate import Gate
 from trader.advisors import Advising, AdvisorChoice, advising, given
 from trader.analysis.report import Tally
 from trader.book import Book
-from trader.chain import extra
+from trader.chain import Chain, extra
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
 from trader.engine import Engine
 from trader.errors import ConfigurationError
 from trader.exchange_log import ExchangeLog
+from trader.kernels.book import Terms
 from trader.logbook import Logbook, SilentLogbook
 from trader.observation import schema_hash
 from trader.parts import Parts
 from trader.pipeline import Pipeline
 from trader.policy.bundle import EMBEDDED, Bundle, load_bundle
 from trader.policy.manifest import Inputs
-from trader.ports import Advisor, RunLog, Strategy
+from trader.ports import Advisor, Broker, RunLog, Strategy
 from trader.record_parts import account_record
 from trader.recorder import Recorder
 from trader.records import LOG_VERSION, AccountRecord, AdvisorRecord, IdsRecord, StartRecord
@@ -60,8 +61,17 @@ class LogChoice(Struct, frozen=True, kw_only=True):
     live: LiveStamp | None = None
 
 
+MakeBroker = Callable[[Instrument, Terms, Router], Broker]
+"""Makes the broker of a run; the router is who it tells of fills."""
+
+
+def paper_broker(faults: Faults = NO_FAULTS) -> MakeBroker:
+    """The simulated one, with trouble to inject."""
+    return lambda market, terms, router: PaperBroker(market, terms, router, faults)
+
+
 class Run(Struct, frozen=True, kw_only=True):
-    """An engine ready to be fed, and what its report needs."""
+    """An engine ready to be fed, and what its report needs. `chain` is that of the log; None where none is written."""
 
     engine: Engine
     tally: Tally
@@ -71,6 +81,10 @@ class Run(Struct, frozen=True, kw_only=True):
     start: StartRecord
     bundle: Bundle | None
     log_path: Path | None
+    chain: Chain | None
+
+
+SIMULATED = paper_broker()
 
 
 def assemble(
@@ -80,12 +94,13 @@ def assemble(
     log: LogChoice | RunLog | None,
     strategy: Strategy | None = None,
     advisor: Advisor | Advising | None = None,
-    faults: Faults = NO_FAULTS,
+    broker: MakeBroker = SIMULATED,
 ) -> Run:
     """Build every part of a run; nothing is traded before `engine.controls.reconciled()`.
 
-    `log` is where the decision log goes, or who watches the run in its place. `strategy` and `advisor` replace those of
-    the settings, for tests, benchmarks and ablations. ConfigurationError or BundleError where the parts do not fit.
+    `log` is where the decision log goes, or who watches the run in its place; `broker` makes who fills the orders.
+    `strategy` and `advisor` replace those of the settings, for tests, benchmarks and ablations. ConfigurationError or
+    BundleError where the parts do not fit.
     """
     market = instrument(settings.market)
     calendar = Calendar.load()
@@ -108,12 +123,12 @@ def assemble(
         schema=schema_hash(),
     )
     router = Router(book, OrderGate(assembly.order_limits(settings)), market.tick_value_cents)
-    broker = PaperBroker(market, book.terms, router, faults)
-    router.connect(broker)
+    made = broker(market, book.terms, router)
+    router.connect(made)
     full = bundle is not None and bundle.manifest.inputs is Inputs.FULL
     account = account_record(book.view(), market)
     start = _manifest(settings, bars, bundle, ids, account, strategy_sha256, advice.record)
-    logbook, path = _logbook(settings, market, start, ids, log, exchanges)
+    logbook, path, chain = _logbook(settings, market, start, ids, log, exchanges)
     tally = Tally(market)
     limits = assembly.risk_limits(settings)
     pipeline = Pipeline(market, book, strategy, name, gate, full=full)
@@ -130,7 +145,7 @@ def assemble(
             counters=Counters(limits),
             reviewer=assembly.reviewer(settings, market),
             router=router,
-            broker=broker,
+            broker=made,
             logbook=logbook,
             tally=tally,
             renews_account=_renews(settings, log),
@@ -148,6 +163,7 @@ def assemble(
         start=start,
         bundle=bundle,
         log_path=path,
+        chain=chain,
     )
 
 
@@ -239,20 +255,22 @@ def _logbook(
     ids: IdsRecord,
     log: LogChoice | RunLog | None,
     exchanges: ExchangeLog,
-) -> tuple[RunLog, Path | None]:
+) -> tuple[RunLog, Path | None, Chain | None]:
     if log is None:
-        return SilentLogbook(), None
+        return SilentLogbook(), None, None
     if not isinstance(log, LogChoice):
-        return log, None
+        return log, None, None
     if log.live is None:
         run_id = f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
         x = extra({"mode": "replay", "run_id": run_id})
         replayed = ReplayJournal(log.root, run_id)
         exchanges.connect(replayed)
-        return Logbook(_recorder(settings, market, ids, lambda: x), replayed, start, exchanges), replayed.path
+        recorder = _recorder(settings, market, ids, lambda: x)
+        return Logbook(recorder, replayed, start, exchanges), replayed.path, recorder.chain
     journal = LiveJournal(log.root, log.live.run_id, settings.journal.queue_records)
     exchanges.connect(journal)
-    return Logbook(_recorder(settings, market, ids, log.live), journal, start, exchanges), journal.path
+    recorder = _recorder(settings, market, ids, log.live)
+    return Logbook(recorder, journal, start, exchanges), journal.path, recorder.chain
 
 
 def _recorder(settings: Settings, market: Instrument, ids: IdsRecord, stamp: Callable[[], bytes]) -> Recorder:

@@ -1,11 +1,12 @@
 """The decision log of one run: the recorder's lines in the journal's files, in order."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from trader.advisor.question import Answer
 from trader.book import Book
 from trader.domain.decisions import Decision
 from trader.domain.orders import Order
+from trader.errors import InvariantError
 from trader.exchange_log import ExchangeLog
 from trader.pipeline import Look
 from trader.ports import Journal
@@ -35,6 +36,13 @@ class Logbook:
     def backlog(self) -> int:
         """Lines that wait for the disk."""
         return self._journal.backlog
+
+    def restate(self, change: Callable[[StartRecord], StartRecord]) -> None:
+        """Say more in the manifest, before the first bar: what was restored, and what features began from."""
+        if self._start is None:
+            msg = "the manifest has been written"
+            raise InvariantError(msg)
+        self._start = change(self._start)
 
     def begin_session(self, date: str) -> None:
         """Begin the file of another session; the run's first file begins with the manifest."""

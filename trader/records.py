@@ -232,6 +232,24 @@ class AdvisorRecord(Struct, frozen=True, kw_only=True):
     learned: dict[str, object] | None
 
 
+class WarmUpRecord(Struct, frozen=True, kw_only=True):
+    """The bars before a run from which its features began: a file beside the log, and what is in it."""
+
+    file: str
+    sha256: str
+    bars: int
+    first_utc: str
+    last_utc: str
+
+
+class PreviousRun(Struct, frozen=True, kw_only=True):
+    """The run that this one goes on from, and the last line of its log that was kept."""
+
+    run_id: str
+    lines: int
+    head: str
+
+
 class StartRecord(Struct, frozen=True, kw_only=True):
     """The manifest of a run: everything that its decisions depend on, by hash."""
 
@@ -248,7 +266,8 @@ class StartRecord(Struct, frozen=True, kw_only=True):
     mismatches: tuple[str, ...]
     account: AccountRecord
     advisor: AdvisorRecord | None
-    previous_run: str | None
+    previous_run: PreviousRun | None
+    warm_up: WarmUpRecord | None = None
 
 
 class ContinueRecord(Struct, frozen=True, kw_only=True):

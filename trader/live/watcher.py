@@ -1,0 +1,74 @@
+"""Listens to a real broker for the engine: fills to the router, doubt to the switches, trouble to a person."""
+
+from collections.abc import Callable
+
+from trader.controls import Controls
+from trader.domain.alerts import AlertKind
+from trader.domain.orders import ExitReason, Fill, Unfilled
+from trader.ports import Alerts
+from trader.router import Router
+
+_NO_ENTRIES = "no entries; stops and targets stay as they are"
+
+
+class Watcher:
+    """One broker's listener. `on_change` is called after everything that changes what has to survive a crash."""
+
+    def __init__(self, router: Router, controls: Controls, alerts: Alerts) -> None:
+        self._router = router
+        self._controls = controls
+        self._alerts = alerts
+        self._doubt: str | None = ""
+        self.on_change: Callable[[], None] = _nothing
+
+    def on_fill(self, fill: Fill) -> None:
+        """An execution of ours."""
+        self._router.on_fill(fill)
+        self.on_change()
+
+    def on_unfilled(self, order_ref: str, outcome: Unfilled) -> None:
+        """An order of ours has ended without (more of) a fill."""
+        self._router.on_unfilled(order_ref, outcome)
+        self.on_change()
+
+    def on_fee(self, order_ref: str, cents: int) -> None:
+        """An execution cost so much more than was booked."""
+        self._router.on_fee(order_ref, cents)
+        self.on_change()
+
+    def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None:
+        """Somebody else has traded on this account: what is open now is ours to protect."""
+        self._router.on_foreign(signed_qty, price_ticks, ts_ns)
+        self._alerts.alert(
+            AlertKind.FOREIGN_TRADE,
+            why=f"{signed_qty:+d} contracts were traded on this account by somebody else",
+            effect="the position that is there now is protected; no entries until `trader resume`",
+        )
+        self._controls.pause()
+        self.on_change()
+
+    def on_naked(self, why: str) -> None:
+        """A position without a stop: close it."""
+        self._alerts.alert(AlertKind.UNPROTECTED, why=why, effect="the position is closed at the market")
+        self._router.flatten(ExitReason.UNPROTECTED)
+        self._router.release()
+        self.on_change()
+
+    def on_doubt(self, why: str | None) -> None:
+        """What the broker has is not certain; None: it is again, and book and broker agree."""
+        if why is None:
+            self._controls.reconciled()
+        else:
+            self._controls.unreconciled()
+        if why and why != self._doubt:
+            self._alerts.alert(AlertKind.IN_DOUBT, why=why, effect=_NO_ENTRIES)
+        self._doubt = why
+
+    def on_broken(self, why: str) -> None:
+        """An order has been in doubt for too long."""
+        self._controls.protect_only(why)
+        self._alerts.alert(AlertKind.PROTECT_ONLY, why=why, effect=f"{_NO_ENTRIES}, until somebody starts again")
+
+
+def _nothing() -> None:
+    """Nobody keeps anything."""
