@@ -147,6 +147,9 @@ def check(
     files: FileOptions,
     *,
     warm: Annotated[bool, typer.Option("--warm", help="Compile the kernels into their cache as well.")] = False,
+    arm_live: Annotated[
+        bool, typer.Option("--arm-live", help="Print the token that lets this configuration trade real money.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Validate configuration and model; exit 78 names what is wrong. Or look for leaks: exit 1 where there is one."""
@@ -154,7 +157,7 @@ def check(
         return
     from trader.commands import check as command
 
-    command.run(files, warms=warm, as_json=as_json)
+    command.run(files, warms=warm, as_json=as_json, arms=arm_live)
 
 
 @check_app.command()

@@ -7,15 +7,16 @@ from trader.adapters.strategy_loader import load_strategy
 from trader.app import open_bundle
 from trader.commands.common import settings_from
 from trader.commands.warm import warm_kernels
+from trader.domain.masking import masked
 from trader.domain.sessions import Calendar
 from trader.errors import ConfigurationError
 from trader.observation import schema_hash
 from trader.options import FileOptions
-from trader.settings import decision_hash, unstated_limits
+from trader.settings import Settings, arm_token, decision_hash, unstated_limits
 
 
-def run(files: FileOptions, *, warms: bool, as_json: bool) -> None:
-    """Print what is in force; ConfigurationError or BundleError where a start would fail."""
+def run(files: FileOptions, *, warms: bool, as_json: bool, arms: bool = False) -> None:
+    """Print what is in force, or with `arms` the token that arms it; an error where a start would fail."""
     missing = unstated_limits(files.config_dir)
     if missing:
         msg = "live.yaml does not state these safety limits: " + ", ".join(missing)
@@ -39,6 +40,9 @@ def run(files: FileOptions, *, warms: bool, as_json: bool) -> None:
         found["bundle_note"] = bundle.manifest.provenance.note
     else:
         load_strategy(settings.strategy.name, settings.strategy.options)
+    if arms:
+        _arm(settings)
+        return
     if warms:
         found["kernels_ready_s"] = round(warm_kernels(settings), 2)
     if as_json:
@@ -48,3 +52,14 @@ def run(files: FileOptions, *, warms: bool, as_json: bool) -> None:
         if value is not None:
             sys.stdout.write(f"{name:<18} {value}\n")
     sys.stdout.write("ok: configuration and model are valid\n")
+
+
+def _arm(settings: Settings) -> None:
+    """The token alone on standard output, for a file; what it arms is for the person who makes it."""
+    token = arm_token(settings)
+    account = masked(str(settings.ib.account))
+    sys.stderr.write(
+        f"This token lets `trader run --broker ib` trade account {account} with real money, with this configuration "
+        "and no other. Read its limits (live.yaml) once more.\n"
+    )
+    sys.stdout.write(f"{token}\n")
