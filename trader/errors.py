@@ -14,6 +14,8 @@ TraderError                      exit code of a command that ends on it
 │   ├── TrainingInterruptedError 130 somebody stopped a training; everything is saved
 │   └── SeedsFailedError             seeds that were trained side by side; the code of the first that failed
 ├── UnreachableError             75  a daemon that should answer does not
+│   └── LinkError                75  the broker does not answer, or the connection to it is gone; it is made again
+│       └── RefusedError         75  the broker refused one request, by an error code
 └── InvariantError               1   this program contradicts itself; never caught and continued
     └── StrategyError            1   a strategy proposed what the mask forbids, or nothing that is a proposal
 
@@ -73,6 +75,18 @@ class UnreachableError(TraderError):
     """A daemon that should answer does not; trying again later may help."""
 
     exit_code = 75
+
+
+class LinkError(UnreachableError):
+    """The broker does not answer, or the connection to it is gone; it is made again without help."""
+
+
+class RefusedError(LinkError):
+    """The broker refused one request. `code` is its error's number."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class LogDamagedError(TraderError):

@@ -1,0 +1,335 @@
+"""What this package uses of a client library, as types. The names are the library's; none leaves the package."""
+
+import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+
+class Event(Protocol):
+    """The library's kind of event. A listener that raises is only logged by it: see `Wire`."""
+
+    def connect(self, listener: Callable[..., object]) -> object: ...
+
+    def disconnect(self, listener: Callable[..., object]) -> object: ...
+
+    def clear(self) -> None: ...
+
+
+class IbContract(Protocol):
+    """A contract."""
+
+    conId: int
+    symbol: str
+    secType: str
+    lastTradeDateOrContractMonth: str
+    multiplier: str
+    exchange: str
+    currency: str
+    localSymbol: str
+    tradingClass: str
+
+
+class IbContractDetails(Protocol):
+    """A contract, and what is known of it."""
+
+    contract: IbContract
+    minTick: float
+    contractMonth: str
+    realExpirationDate: str
+
+
+class IbOrder(Protocol):
+    """An order as it is sent or echoed. Unset numbers are the library's largest float or integer."""
+
+    orderId: int
+    permId: int
+    clientId: int
+    parentId: int
+    action: str
+    orderType: str
+    totalQuantity: float
+    filledQuantity: float
+    lmtPrice: float
+    auxPrice: float
+    tif: str
+    account: str
+    orderRef: str
+    ocaGroup: str
+    ocaType: int
+    outsideRth: bool
+    transmit: bool
+    whatIf: bool
+
+
+class IbOrderStatus(Protocol):
+    """What has become of an order; `status` is a word of the broker's or, after some errors, of the library's."""
+
+    orderId: int
+    status: str
+    filled: float
+    remaining: float
+    avgFillPrice: float
+    permId: int
+    parentId: int
+    clientId: int
+    whyHeld: str
+
+
+class IbOrderState(Protocol):
+    """What a what-if order would do to the account; figures are text, and the largest float where there is none."""
+
+    status: str
+    initMarginChange: str
+    maintMarginChange: str
+    initMarginAfter: str
+    maintMarginAfter: str
+    equityWithLoanAfter: str
+    warningText: str
+
+
+class IbTrade(Protocol):
+    """An order, and what has become of it. Frozen for ever when its connection ends."""
+
+    contract: IbContract
+    order: IbOrder
+    orderStatus: IbOrderStatus
+    fills: "list[IbFill]"
+
+
+class IbExecution(Protocol):
+    """One execution."""
+
+    execId: str
+    time: datetime.datetime
+    acctNumber: str
+    side: str
+    shares: float
+    price: float
+    permId: int
+    clientId: int
+    orderId: int
+    orderRef: str
+
+
+class IbCommissionReport(Protocol):
+    """What an execution cost."""
+
+    execId: str
+    commission: float
+    currency: str
+    realizedPNL: float
+
+
+class IbFill(Protocol):
+    """An execution, its contract and its cost."""
+
+    @property
+    def contract(self) -> IbContract: ...
+
+    @property
+    def execution(self) -> IbExecution: ...
+
+    @property
+    def commissionReport(self) -> IbCommissionReport: ...
+
+    @property
+    def time(self) -> datetime.datetime: ...
+
+
+class IbPosition(Protocol):
+    """A position; `avgCost` includes the multiplier."""
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def contract(self) -> IbContract: ...
+
+    @property
+    def position(self) -> float: ...
+
+    @property
+    def avgCost(self) -> float: ...
+
+
+class IbAccountValue(Protocol):
+    """One figure of an account, as text."""
+
+    @property
+    def account(self) -> str: ...
+
+    @property
+    def tag(self) -> str: ...
+
+    @property
+    def value(self) -> str: ...
+
+    @property
+    def currency(self) -> str: ...
+
+
+class IbBar(Protocol):
+    """One bar of a history."""
+
+    date: datetime.datetime | datetime.date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+class IbBars(Protocol):
+    """A history; one that is kept up to date changes in place and emits (bars, hasNewBar)."""
+
+    reqId: int
+
+    @property
+    def updateEvent(self) -> Event: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> IbBar: ...
+
+
+class IbTicker(Protocol):
+    """The quote of a contract; nan where there is none."""
+
+    contract: IbContract
+    bid: float
+    ask: float
+    last: float
+    marketDataType: int
+    time: datetime.datetime | None
+
+    @property
+    def updateEvent(self) -> Event: ...
+
+
+class IbConnection(Protocol):
+    """The library's socket."""
+
+    @property
+    def disconnected(self) -> Event: ...
+
+    @property
+    def hasData(self) -> Event: ...
+
+    @property
+    def transport(self) -> object: ...
+
+
+class IbClient(Protocol):
+    """The library's protocol layer: one method a message, sent at once or queued at 45 a second."""
+
+    @property
+    def conn(self) -> IbConnection: ...
+
+    def getReqId(self) -> int: ...
+
+    def updateReqId(self, minReqId: int) -> None: ...
+
+    def placeOrder(self, orderId: int, contract: IbContract, order: IbOrder) -> None: ...
+
+    def cancelOrder(self, orderId: int, manualCancelOrderTime: str = "") -> None: ...
+
+    def reqOpenOrders(self) -> None: ...
+
+    def reqGlobalCancel(self) -> None: ...
+
+
+class IB(Protocol):
+    """The library's client. Only what this package uses; `*Async` and events only, never what runs the loop itself."""
+
+    RaiseRequestErrors: bool
+
+    @property
+    def client(self) -> IbClient: ...
+
+    @property
+    def errorEvent(self) -> Event: ...
+
+    @property
+    def disconnectedEvent(self) -> Event: ...
+
+    @property
+    def openOrderEvent(self) -> Event: ...
+
+    @property
+    def orderStatusEvent(self) -> Event: ...
+
+    @property
+    def execDetailsEvent(self) -> Event: ...
+
+    @property
+    def commissionReportEvent(self) -> Event: ...
+
+    @property
+    def positionEvent(self) -> Event: ...
+
+    @property
+    def accountValueEvent(self) -> Event: ...
+
+    async def connectAsync(
+        self,
+        host: str = ...,
+        port: int = ...,
+        clientId: int = ...,
+        timeout: float | None = ...,
+        readonly: bool = ...,
+        account: str = ...,
+    ) -> object: ...
+
+    def disconnect(self) -> object: ...
+
+    def managedAccounts(self) -> list[str]: ...
+
+    def accountValues(self, account: str = "") -> Sequence[IbAccountValue]: ...
+
+    def positions(self, account: str = "") -> Sequence[IbPosition]: ...
+
+    def trades(self) -> Sequence[IbTrade]: ...
+
+    def openTrades(self) -> Sequence[IbTrade]: ...
+
+    def fills(self) -> Sequence[IbFill]: ...
+
+    def placeOrder(self, contract: IbContract, order: IbOrder) -> IbTrade: ...
+
+    def cancelOrder(self, order: IbOrder, manualCancelOrderTime: str = "") -> IbTrade | None: ...
+
+    def reqGlobalCancel(self) -> None: ...
+
+    def reqMarketDataType(self, marketDataType: int) -> None: ...
+
+    def reqMktData(self, contract: IbContract, genericTickList: str = "") -> IbTicker: ...
+
+    def cancelMktData(self, contract: IbContract) -> object: ...
+
+    def cancelHistoricalData(self, bars: IbBars) -> None: ...
+
+    def reqCurrentTimeAsync(self) -> Awaitable[datetime.datetime]: ...
+
+    def reqPositionsAsync(self) -> Awaitable[Sequence[IbPosition]]: ...
+
+    def reqOpenOrdersAsync(self) -> Awaitable[Sequence[IbTrade]]: ...
+
+    def reqAllOpenOrdersAsync(self) -> Awaitable[Sequence[IbTrade]]: ...
+
+    def reqExecutionsAsync(self, execFilter: object = None) -> Awaitable[Sequence[IbFill]]: ...
+
+    def reqContractDetailsAsync(self, contract: IbContract) -> Awaitable[Sequence[IbContractDetails]]: ...
+
+    def whatIfOrderAsync(self, contract: IbContract, order: IbOrder) -> Awaitable[IbOrderState]: ...
+
+    def reqHistoricalDataAsync(
+        self,
+        contract: IbContract,
+        endDateTime: datetime.datetime | str,
+        durationStr: str,
+        barSizeSetting: str,
+        whatToShow: str,
+        useRTH: bool,
+        formatDate: int = 1,
+        keepUpToDate: bool = False,
+    ) -> Awaitable[IbBars]: ...
