@@ -171,7 +171,7 @@ class IbAccountValue(Protocol):
 class IbBar(Protocol):
     """One bar of a history."""
 
-    date: datetime.datetime | datetime.date
+    date: datetime.datetime | datetime.date | str  # text in a callback, before the library has read it
     open: float
     high: float
     low: float
@@ -237,6 +237,16 @@ class IbClient(Protocol):
 
     def reqGlobalCancel(self) -> None: ...
 
+    def cancelHistoricalData(self, reqId: int) -> None: ...
+
+
+class IbWrapper(Protocol):
+    """Where the library's decoder takes messages to. Its own reading drops each bar that is older than the newest one
+    (late corrections), and all bars after an empty first list; and there is no event before that.
+    """
+
+    historicalDataUpdate: Callable[[int, IbBar], None]
+
 
 class IB(Protocol):
     """The library's client. Only what this package uses; `*Async` and events only, never what runs the loop itself."""
@@ -245,6 +255,9 @@ class IB(Protocol):
 
     @property
     def client(self) -> IbClient: ...
+
+    @property
+    def wrapper(self) -> IbWrapper: ...
 
     @property
     def errorEvent(self) -> Event: ...
