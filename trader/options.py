@@ -237,6 +237,7 @@ class GatewayOptions(Struct, frozen=True, kw_only=True):
     market: Annotated[str | None, typer.Option(help="ES NQ YM RTY MES MNQ MYM M2K.")] = None
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of 127.0.0.1; 0 takes a free one.")] = 4002
     speed: Annotated[str, typer.Option(help="Seconds of bar time a second, or `max`.")] = "60"
+    lockstep: Annotated[bool, typer.Option("--lockstep", help="Each bar waits for one client's probes.")] = False
     faults: Annotated[Path | None, typer.Option(help="Script of what goes wrong: YAML, or JSON lines.")] = None
     seed: Annotated[int, typer.Option(help="Of the script's probabilities.")] = 1
     history: Annotated[int, typer.Option(min=1, help="Bars that have closed before the first that is played.")] = 1_000

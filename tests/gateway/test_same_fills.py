@@ -94,12 +94,12 @@ def brackets(seed: int) -> Iterator[tuple[Side, int, int, int]]:
         yield side, int(rng.integers(1, 4)), int(rng.integers(4, 24)), int(rng.integers(6, 60))
 
 
-def by_paper(gateway: Gateway, terms: TermsOfTrade, seed: int) -> Told:
+def by_paper(gateway: Gateway, terms: TermsOfTrade, seed: int, bars: int = BARS) -> Told:
     """A bracket at each close at which nothing is open, at the paper broker."""
     listener = Listener()
     broker = PaperBroker(instrument("NQ"), terms.as_row(instrument("NQ")), listener)
     orders = brackets(seed)
-    for at in range(20, 20 + BARS):
+    for at in range(20, 20 + bars):
         if not sum(qty for _, qty, _ in listener.fills):
             side, qty, stop, target = next(orders)
             close = round(gateway.market.bar_at(at - 1).close * 4)

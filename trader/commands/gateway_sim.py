@@ -20,19 +20,19 @@ from trader.gateway.faults import read_faults
 from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
 from trader.gateway.mischief import OrderMischief, play_faults
-from trader.gateway.playing import AtOnce, Rhythm, Timed, play
+from trader.gateway.playing import AtOnce, Lockstep, Rhythm, Timed, play
 from trader.options import BarOptions, FileOptions, GatewayOptions, ShortOptions
 from trader.settings import Settings
 
 
 def run(bars: BarOptions, files: FileOptions, wanted: GatewayOptions) -> None:
     """Listen, play the bars to the end, and say what the ledger shows; SIGTERM and SIGINT end it before."""
-    rhythm = _rhythm(wanted.speed)
     settings = settings_from(files, ShortOptions(market=wanted.market))
     market, calendar = instrument(settings.market), Calendar.load()
     columns = concatenate(list(open_source(bars, market, calendar).columns()))
     orders = OrderMischief([] if wanted.faults is None else read_faults(wanted.faults), wanted.seed)
     gateway = Gateway(columns, calendar, _terms(settings, wanted), orders)
+    rhythm = Lockstep(gateway) if wanted.lockstep else _rhythm(wanted.speed)
     play_faults(gateway, orders)
     asyncio.run(_serve(gateway, rhythm, wanted.port))
     if wanted.ledger is not None:

@@ -1,5 +1,7 @@
 """Answers to what a client asks when it starts, about the account and about the clock."""
 
+from collections.abc import Callable
+
 from trader.domain.units import SECOND_NS
 from trader.gateway import layouts
 from trader.gateway.account import Account
@@ -20,7 +22,7 @@ FARMS = (
 
 
 class AccountAnswers:
-    """The start of a client, the account and the clock."""
+    """The start of a client, the account and the clock; `on_probe` is told who asks for the time, and answers."""
 
     def __init__(self, server: Server, account: Account, market: Market, reporter: Reporter, ids: IdCounter) -> None:
         self._server = server
@@ -28,6 +30,7 @@ class AccountAnswers:
         self._market = market
         self._reporter = reporter
         self._ids = ids
+        self.on_probe: Callable[[Session], None] = self.tell_time
 
     def handlers(self) -> dict[Request, Handler]:
         """By request."""
@@ -62,7 +65,11 @@ class AccountAnswers:
 
     def _time(self, session: Session, fields: list[str]) -> None:
         del fields
-        session.send([Message.CURRENT_TIME, 1, self._market.now_ns // SECOND_NS])
+        self.on_probe(session)
+
+    def tell_time(self, session: Session, ts_ns: int | None = None) -> None:
+        """49. The market's clock, or `ts_ns` of it."""
+        session.send([Message.CURRENT_TIME, 1, (self._market.now_ns if ts_ns is None else ts_ns) // SECOND_NS])
 
     def _positions(self, session: Session, fields: list[str]) -> None:
         del fields

@@ -7,7 +7,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from trader.domain.units import SECOND_NS
+from trader.domain.units import MINUTE_NS, SECOND_NS
 from trader.gateway import layouts
 from trader.gateway.contracts import Contract, Wanted
 from trader.gateway.layouts import HistoryRequest, Message, Price, Request
@@ -178,6 +178,18 @@ class Ticker:
             for _ in range(times):
                 self._update(session, self._whole)
             self._quote(session, bar.close)
+
+    def closed_for_good(self) -> None:
+        """No bar is left: the first update of one that never trades says that the last one has closed, of any size."""
+        for session in () if self.is_muted else self._server.sessions:
+            self._update(session, self._never_traded)
+
+    def _never_traded(self, size_minutes: int) -> Merged:
+        last, size_ns = self._market.bar, size_minutes * MINUTE_NS
+        ts_open_ns = -(-last.ts_close_ns // size_ns) * size_ns
+        return Merged(
+            ts_open_ns=ts_open_ns, open=last.close, high=last.close, low=last.close, close=last.close, volume=0
+        )
 
     def _forming(self, size_minutes: int) -> Merged:
         return self._market.current(size_minutes, closed=False)

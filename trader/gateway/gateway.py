@@ -62,9 +62,10 @@ class Gateway:
         self.ticker = Ticker(self.server, self.market, self.data)
         self.before_bar: Callable[[], None] = _nothing
         self._is_heard = False
-        self.server.serve(AccountAnswers(self.server, self.account, self.market, self.reporter, self.ids).handlers())
-        self.server.serve(OrderAnswers(self.exchange, self.ids).handlers())
-        self.server.serve(self.data.handlers())
+        self.clock = AccountAnswers(self.server, self.account, self.market, self.reporter, self.ids)
+        self.orders = OrderAnswers(self.exchange, self.ids)
+        for each in (self.clock, self.orders, self.data):
+            self.server.serve(each.handlers())
 
     @property
     def port(self) -> int:

@@ -42,10 +42,15 @@ class Matcher:
                 child.qty = order.filled
                 self._notices.on_order(child)
 
-    def match_market(self) -> None:
-        """Fill what waits at market at the last price: the open of a bar that has just opened."""
+    def match_market(self, tried: set[int] | None = None) -> None:
+        """Fill what waits at market at the last price: the open of a bar that has just opened.
+
+        Orders whose permId is in `tried` have had their chance in this bar; those that get one now are put there.
+        """
+        had = set() if tried is None else tried
         for order in self.book.working():
-            if order.kind is Kind.MARKET and self.book.is_active(order):
+            if order.kind is Kind.MARKET and order.perm_id not in had and self.book.is_active(order):
+                had.add(order.perm_id)
                 self.match_now(order)
 
     def match_bar(self, bar: Range) -> None:

@@ -1,5 +1,7 @@
 """Answers to requests about orders and executions."""
 
+from collections import Counter
+
 from trader.gateway import layouts
 from trader.gateway.exchange import Exchange
 from trader.gateway.layouts import Message, Request
@@ -32,9 +34,10 @@ class IdCounter:
 
 
 class OrderAnswers:
-    """Orders, and what the account has of them."""
+    """Orders, and what the account has of them. `heard` counts each client's requests to place or cancel one order."""
 
     def __init__(self, exchange: Exchange, ids: IdCounter) -> None:
+        self.heard: Counter[int] = Counter()
         self._exchange = exchange
         self._ids = ids
 
@@ -54,10 +57,13 @@ class OrderAnswers:
 
     def _place(self, session: Session, fields: list[str]) -> None:
         spec, client_id = layouts.read_order(fields), session.client_id or 0
+        self.heard[client_id] += 1
         self._exchange.place(client_id, spec, reuses_ids=self._ids.saw(client_id, spec.order_id))
 
     def _cancel(self, session: Session, fields: list[str]) -> None:
-        self._exchange.cancel(session.client_id or 0, Cursor(fields, 2).whole())
+        client_id, order_id = session.client_id or 0, Cursor(fields, 2).whole()
+        self.heard[client_id] += 1
+        self._exchange.cancel(client_id, order_id)
 
     def _cancel_all(self, session: Session, fields: list[str]) -> None:
         del session, fields

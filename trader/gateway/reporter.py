@@ -1,5 +1,7 @@
 """Tells clients what becomes of their orders, and of the account, as the broker does without being asked."""
 
+from collections import Counter
+
 from trader.gateway import layouts
 from trader.gateway.account import Account
 from trader.gateway.contracts import CURRENCY, Contract
@@ -12,12 +14,16 @@ from trader.gateway.wire import Fields
 
 
 class Reporter:
-    """The exchange's Notices: an order's go to its own client, the account's to everybody who wants them."""
+    """The exchange's Notices: an order's go to its own client, the account's to everybody who wants them.
+
+    `executions` counts those of each client.
+    """
 
     def __init__(self, server: Server, market: Market, account: Account) -> None:
         self._server = server
         self._market = market
         self._account = account
+        self.executions: Counter[int] = Counter()
 
     def on_order(self, order: Resting) -> None:
         """openOrder and orderStatus; nothing of an order that is not transmitted."""
@@ -30,6 +36,7 @@ class Reporter:
 
     def on_execution(self, fill: Execution) -> None:
         """execDetails and commissionReport."""
+        self.executions[fill.client_id] += 1
         self._tell(fill.client_id, layouts.execution(-1, fill), layouts.commission_report(fill))
 
     def on_what_if(self, order: Resting, margin: tuple[str, ...]) -> None:

@@ -33,6 +33,11 @@ class Subscriptions(Struct, kw_only=True):
     account: bool = False
     data_type: int = 1
 
+    @property
+    def market(self) -> bool:
+        """Whether it wants anything of the market."""
+        return bool(self.history or self.real_time or self.quotes)
+
     def forget_market(self) -> None:
         """The market data subscriptions are lost."""
         self.history.clear()
@@ -68,12 +73,13 @@ class Owner(Protocol):
 
 
 class Session(asyncio.Protocol):
-    """Speaks with one client. `client_id` is None until it has said who it is."""
+    """Speaks with one client. `client_id` is None until it has said who it is; `on_lost` hears that it has gone."""
 
     def __init__(self, owner: Owner, connected_at: Callable[[], str]) -> None:
         self.client_id: int | None = None
         self.wants = Subscriptions()
         self.is_silent = False
+        self.on_lost: Callable[[], None] = _nothing
         self._owner = owner
         self._connected_at = connected_at
         self._frames = Frames()
@@ -106,6 +112,7 @@ class Session(asyncio.Protocol):
         self._transport = None
         self._room.set()
         self._owner.lost(self)
+        self.on_lost()
 
     def pause_writing(self) -> None:
         """asyncio's."""
@@ -165,3 +172,7 @@ class Session(asyncio.Protocol):
         version = agreed_version(body)
         self._is_agreed = True
         self.write(encode([version, self._connected_at()]))
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
