@@ -20,6 +20,7 @@ from trader.domain.actions import Action
 from trader.domain.decisions import Decision
 from trader.domain.orders import Order
 from trader.logbook import Logbook
+from trader.news import BookedFill
 from trader.pipeline import Look
 from trader.recorder import Outcome, Recorder
 from trader.records import (
@@ -36,7 +37,6 @@ from trader.records import (
     RlRecord,
     StartRecord,
 )
-from trader.router import BookedFill
 
 NEW_YORK = ZoneInfo("America/New_York")
 NUMBER = re.compile(rb"(?<![\w\"])-?\d+\.(\d+)(e-?\d+)?")

@@ -84,11 +84,28 @@ class Book:
         self._view = None
 
     def apply(self, fill: Fill) -> int:
-        """Book one execution; the trade's net P&L in cents when it ended the position, else 0."""
+        """Book one execution; the trade's net P&L in cents when it ended the position, else 0.
+
+        One that goes through zero ends the position at its price, and opens another with what is left of it.
+        """
         self._view = None
-        return int(
-            k.apply_fill(self.row, self.terms, int(fill.side), fill.qty, fill.price_ticks, fill.commission_cents)
-        )
+        side, position = int(fill.side), self.position_qty
+        opening_qty = fill.qty - abs(position)
+        if position * side >= 0 or opening_qty <= 0:
+            return int(k.apply_fill(self.row, self.terms, side, fill.qty, fill.price_ticks, fill.commission_cents))
+        opening_cents = fill.commission_cents * opening_qty // fill.qty
+        closing_cents = fill.commission_cents - opening_cents
+        pnl_cents = int(k.apply_fill(self.row, self.terms, side, abs(position), fill.price_ticks, closing_cents))
+        k.apply_fill(self.row, self.terms, side, opening_qty, fill.price_ticks, opening_cents)
+        return pnl_cents
+
+    def adjust(self, cents: int) -> None:
+        """Book a fee (negative: a rebate) that no fill has told; it belongs to the open trade, if there is one."""
+        self._view = None
+        self.row[k.CASH] -= cents
+        self.row[k.EQUITY] -= cents
+        if not self.row[k.QTY]:
+            self.row[k.REALIZED] -= cents
 
     def set_bracket(self, stop_distance_ticks: int, target_distance_ticks: int) -> tuple[int, int]:
         """Anchor stop and target at the fill; returns both levels in ticks."""
@@ -102,6 +119,15 @@ class Book:
         k.set_bracket(self.row, self.terms, stop_distance_ticks, 0)
         self.row[k.STOP] = stop_ticks
         self.row[k.TARGET] = target_ticks
+
+    def rest_levels(self, stop_ticks: int, target_ticks: int) -> None:
+        """What rests behind the position, 0 where nothing does; a trade without a risk yet has the stop's."""
+        self._view = None
+        self.row[k.STOP] = stop_ticks
+        self.row[k.TARGET] = target_ticks
+        if stop_ticks and not self.row[k.RISK]:
+            distance_ticks = abs(int(self.row[k.ENTRY]) - stop_ticks)
+            self.row[k.RISK] = distance_ticks * self._tick_value_cents * abs(self.position_qty)
 
     def move_to_break_even(self) -> int:
         """Tighten the stop to the level that pays the costs; returns the stop in ticks."""

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping
 
 from trader.advisor.question import Answer
 from trader.book import Book
+from trader.chain import Chain
 from trader.domain.decisions import Decision
 from trader.domain.orders import Order
 from trader.errors import InvariantError
 from trader.exchange_log import ExchangeLog
+from trader.news import BookedFill
 from trader.pipeline import Look
 from trader.ports import Journal
 from trader.recorder import Outcome, Recorder
 from trader.records import EventKind, EventRecord, StartRecord, file_name
-from trader.router import BookedFill, Router
+from trader.router import Router
 
 
 class Logbook:
@@ -26,6 +28,11 @@ class Logbook:
         self._exchanges = exchanges
         self._start: StartRecord | None = start
         self._session = ""
+
+    @property
+    def chain(self) -> Chain:
+        """How many lines there are, and the last one's hash."""
+        return self._recorder.chain
 
     @property
     def is_healthy(self) -> bool:

@@ -6,8 +6,8 @@ from trader.domain.account import AccountView
 from trader.domain.actions import ACTIONS
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
+from trader.news import BookedFill
 from trader.records import AccountRecord, FillRecord, LlmRecord, OrderRecord
-from trader.router import BookedFill
 
 ACTION_NAMES = tuple(action.name for action in ACTIONS)
 

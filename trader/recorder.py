@@ -19,6 +19,7 @@ from trader.domain.decisions import Decision, NotAsked, Proposal, Rule
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Order
 from trader.domain.sessions import Session
+from trader.news import BookedFill
 from trader.pipeline import Look
 from trader.record_parts import ACTION_NAMES, account_record, fill_record, llm_record, order_record
 from trader.records import (
@@ -36,7 +37,6 @@ from trader.records import (
     StartRecord,
 )
 from trader.risk.rules import rules_in
-from trader.router import BookedFill
 
 _MASKS = tuple(tuple(mask >> bit & 1 for bit in range(len(ACTIONS))) for mask in range(64))
 _encode = msgspec.json.Encoder().encode

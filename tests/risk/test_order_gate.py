@@ -11,7 +11,7 @@ from risk_builders import ORDER_LIMITS
 
 from trader.domain.account import AccountView
 from trader.domain.actions import Side
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order
 from trader.risk.gate import LastPrice, OrderGate, Refusal
 
 S = 1_000_000_000
@@ -117,7 +117,7 @@ def test_check_of_an_entry_while_another_is_on_its_way_is_refused() -> None:
     gate = a_gate()
     gate.check(a_bracket("a"), FLAT, LAST, NOW_NS)
     assert gate.check(a_bracket("b"), FLAT, LAST, NOW_NS) is Refusal.POSITION
-    gate.on_unfilled("a", Unfilled.REJECTED)
+    gate.entry_ended()
     assert gate.check(a_bracket("b"), FLAT, LAST, NOW_NS) is None
 
 
@@ -140,7 +140,7 @@ def test_check_of_the_same_decision_twice_is_refused() -> None:
 def sent(gate: OrderGate, number: int, now_ns: int) -> Refusal | None:
     """Send an entry and have it rejected, so that the next one is possible."""
     refusal = gate.check(a_bracket(str(number)), FLAT, LastPrice(48_000, now_ns), now_ns)
-    gate.on_unfilled(str(number), Unfilled.REJECTED)
+    gate.entry_ended()
     return refusal
 
 
@@ -221,7 +221,7 @@ def test_check_of_a_second_close_of_the_same_contracts_is_refused() -> None:
     account = a_position()
     assert gate.check(a_flatten(), account, LAST, NOW_NS) is None
     assert gate.check(a_flatten(), account, LAST, NOW_NS) is Refusal.SECOND_CLOSE
-    gate.on_unfilled("a", Unfilled.REJECTED)
+    gate.close_ended()
     assert gate.check(a_flatten(), account, LAST, NOW_NS) is None
 
 
@@ -265,7 +265,7 @@ def test_check_of_a_cancel_passes_while_an_entry_is_on_its_way() -> None:
     assert gate.check(cancel, FLAT, LAST, NOW_NS) is None
     gate.on_fill(a_fill(remaining_qty=1))
     assert gate.check(cancel, a_position(), LAST, NOW_NS) is None
-    gate.on_unfilled("a", Unfilled.CANCELLED)
+    gate.entry_ended()
     assert gate.check(cancel, a_position(), LAST, NOW_NS) is Refusal.NOTHING_WORKING
 
 

@@ -33,6 +33,25 @@ class Faults(Struct, frozen=True, kw_only=True):
 NO_FAULTS = Faults()
 
 
+class PaperState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that the simulation holds: entry and close on their way, the bracket at work, the last bar.
+
+    `portions` are what is still to come of the entry, `fills_of_ref` counts the fills of `order_ref`.
+    """
+
+    entries_seen: int
+    entry: Bracket | None
+    portions: tuple[int, ...]
+    position_qty: int
+    order_ref: str
+    stop_ticks: int
+    target_ticks: int
+    stop_reason: ExitReason
+    closing: Flatten | None
+    fills_of_ref: int
+    last: Bar | None
+
+
 class PaperBroker:
     """One position, one bracket. Accepts inside `submit`; executes inside `on_bar`, `on_session_end`, `on_roll`."""
 
@@ -95,6 +114,36 @@ class PaperBroker:
     def on_roll(self) -> None:
         """The next bar is of another contract: close at the old one's last price."""
         self._close_at_last(self._slippage, ExitReason.ROLL)
+
+    def state(self) -> PaperState:
+        """What a restart needs."""
+        return PaperState(
+            entries_seen=self._entries_seen,
+            entry=self._entry,
+            portions=tuple(self._portions),
+            position_qty=self._qty,
+            order_ref=self._ref,
+            stop_ticks=self._stop,
+            target_ticks=self._target,
+            stop_reason=self._stop_reason,
+            closing=self._close,
+            fills_of_ref=self._fills_of_ref,
+            last=self._last,
+        )
+
+    def restore(self, state: PaperState) -> None:
+        """Go on as the broker that had this state; costs and faults are those of now."""
+        self._entries_seen = state.entries_seen
+        self._entry = state.entry
+        self._portions = list(state.portions)
+        self._qty = state.position_qty
+        self._ref = state.order_ref
+        self._stop = state.stop_ticks
+        self._target = state.target_ticks
+        self._stop_reason = state.stop_reason
+        self._close = state.closing
+        self._fills_of_ref = state.fills_of_ref
+        self._last = state.last
 
     def _close_at_last(self, slippage: int, reason: ExitReason) -> None:
         self._cancel_entry()

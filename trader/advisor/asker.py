@@ -112,6 +112,11 @@ class Asker:
         return answer
 
     @property
+    def cache(self) -> AdviceCache:
+        """The answers that may be given again: whoever keeps a run's state keeps theirs."""
+        return self._cache
+
+    @property
     def is_idle(self) -> bool:
         """Whether no call is in flight."""
         return self._caller.is_idle

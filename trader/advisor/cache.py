@@ -48,12 +48,21 @@ class Entry(Struct, frozen=True, gc=False):
     reuse: int
 
 
+class CacheState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What survives a restart: the answers of the back end that `identity` names by key, oldest first."""
+
+    identity: str
+    scope: Scope | None
+    entries: tuple[tuple[str, Entry], ...]
+
+
 class AdviceCache:
     """Answers by key. `identity` names template, model, revision and quantisation of the back end."""
 
     def __init__(self, rules: CacheRules, identity: str) -> None:
         self._lasts_ns = rules.cache_minutes * 60 * SECOND_NS
         self._decay = rules.reuse_decay
+        self._identity = identity
         self._prefix = hashlib.sha256(identity.encode() + b"\0")
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._scope: Scope | None = None
@@ -106,6 +115,16 @@ class AdviceCache:
         """Forget everything: a contract roll, which the question alone need not show."""
         self.evictions += len(self._entries)
         self._entries.clear()
+
+    def state(self) -> CacheState:
+        """What a restart needs."""
+        return CacheState(identity=self._identity, scope=self._scope, entries=tuple(self._entries.items()))
+
+    def restore(self, state: CacheState) -> None:
+        """Go on as the cache that had this state; the answers of another back end are left out."""
+        if state.identity == self._identity:
+            self._scope = state.scope
+            self._entries = OrderedDict(state.entries)
 
     def key(self, question: Question) -> str:
         """sha256 (hex) of everything that must look the same."""

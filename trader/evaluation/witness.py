@@ -15,11 +15,12 @@ from trader.domain.decisions import Advice, Decision, Proposal, Rule
 from trader.domain.orders import Bracket, ExitReason
 from trader.domain.sessions import Session
 from trader.errors import InvariantError
+from trader.news import BookedFill
 from trader.pipeline import Look
 from trader.recorder import Outcome
 from trader.records import EventKind
 from trader.risk.rules import RULE_BITS
-from trader.router import BookedFill, Router
+from trader.router import Router
 
 _OUTSIDE_WINDOW = RULE_BITS[Rule.SESSION_WINDOW]
 

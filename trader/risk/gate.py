@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from trader.domain.account import AccountView
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Protect, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Protect
 from trader.domain.units import SECOND_NS
 from trader.risk.limits import OrderLimits
 
@@ -41,6 +41,18 @@ class LastPrice(Struct, frozen=True, gc=False):
     ts_ns: int
 
 
+class GateState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What survives a restart: the decisions let through (oldest first), when orders left, and what is under way."""
+
+    refs: tuple[str, ...]
+    sent_ns: tuple[int, ...]
+    bracket: Bracket | None
+    entering_qty: int
+    closing_qty: int
+    stop_ticks: int | None
+    may_anchor: bool
+
+
 class OrderGate:
     """Entries pass only within every limit. An order that reduces risk by its effect passes all of them."""
 
@@ -64,7 +76,7 @@ class OrderGate:
             case Flatten():
                 refusal = self._against_flatten(order, account)
             case Cancel():
-                refusal = None if self._entering_qty else Refusal.NOTHING_WORKING
+                refusal = self._against_cancel(order, account)
             case Protect():
                 refusal = self._against_protection(order, account)
         if refusal is None:
@@ -73,18 +85,50 @@ class OrderGate:
 
     def on_fill(self, fill: Fill) -> None:
         """An execution: what it filled is under way no more."""
-        if fill.reason is None:
-            self._entering_qty = fill.remaining_qty
-        else:
+        if fill.reason is not None:
             self._closing_qty = max(self._closing_qty - fill.qty, 0)
+        elif self._entering_qty and self._bracket is not None and self._bracket.order_ref == fill.order_ref:
+            self._entering_qty = fill.remaining_qty
 
-    def on_unfilled(self, order_ref: str, outcome: Unfilled) -> None:
-        """An order, or what was left of it, ended without a fill: the entry if it is at work, else the close."""
-        del outcome
-        if self._entering_qty and self._bracket is not None and self._bracket.order_ref == order_ref:
-            self._entering_qty = 0
-        else:
-            self._closing_qty = 0
+    def entry_ended(self) -> None:
+        """The entry, or what was left of it, will not be filled."""
+        self._entering_qty = 0
+
+    def close_ended(self) -> None:
+        """No close is under way any more: it was refused, or its position is gone."""
+        self._closing_qty = 0
+
+    def adopt(self, order_ref: str, stop_ticks: int | None) -> None:
+        """A position is known by this reference; None where the stop behind it is the account's."""
+        if order_ref not in self._refs:
+            self._refs.append(order_ref)
+        self._stop_ticks = stop_ticks
+
+    def knows(self, order_ref: str) -> bool:
+        """Whether a decision of this reference was let through, or adopted."""
+        return order_ref in self._refs
+
+    def state(self) -> GateState:
+        """What a restart needs."""
+        return GateState(
+            refs=tuple(self._refs),
+            sent_ns=tuple(self._sent_ns),
+            bracket=self._bracket,
+            entering_qty=self._entering_qty,
+            closing_qty=self._closing_qty,
+            stop_ticks=self._stop_ticks,
+            may_anchor=self._may_anchor,
+        )
+
+    def restore(self, state: GateState) -> None:
+        """Go on as the gate that had this state; the limits are those of now."""
+        self._refs = deque(state.refs, maxlen=REMEMBERED_REFS)
+        self._sent_ns = deque(state.sent_ns, maxlen=self._limits.orders_per_minute)
+        self._bracket = state.bracket
+        self._entering_qty = state.entering_qty
+        self._closing_qty = state.closing_qty
+        self._stop_ticks = state.stop_ticks
+        self._may_anchor = state.may_anchor
 
     def _against_entry(self, order: Bracket, account: AccountView, last: LastPrice, now_ns: int) -> Refusal | None:
         limits = self._limits
@@ -133,6 +177,14 @@ class OrderGate:
         if order.qty <= abs(position) - self._closing_qty:
             return None
         return Refusal.SECOND_CLOSE if self._closing_qty else Refusal.NOT_REDUCING
+
+    def _against_cancel(self, order: Cancel, account: AccountView) -> Refusal | None:
+        """An entry may be taken back, and what still rests of a bracket that has no position to protect."""
+        if self._entering_qty:
+            return None
+        bracket, position = self._bracket, account.position_qty
+        protects = position != 0 and (bracket is None or position * bracket.side > 0)
+        return Refusal.NOTHING_WORKING if protects or order.order_ref not in self._refs else None
 
     @staticmethod
     def _against_protection(order: Protect, account: AccountView) -> Refusal | None:

@@ -37,8 +37,12 @@ from trader.domain.actions import Action, Side
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice
 from trader.domain.orders import Amend, AmendCause, Bracket, ExitReason, Flatten
+from trader.holding import HoldingState
 from trader.learning import Learned
 from trader.risk.counters import FRESH
+from trader.risk.gate import GateState
+from trader.round_trip import RoundTripState
+from trader.router import RouterState
 
 ME = AccountIdentity(mode=Mode.PAPER, broker=BrokerName.IB, account="DU1234567", instrument="NQ")
 
@@ -90,17 +94,21 @@ PAPER = PaperOrders(
     fills_of_ref=1,
     last=BAR,
 )
-LINE = LineMemory(
+GATE = GateState(
+    refs=("d0", "d1"),
+    sent_ns=(10, 60),
     bracket=BRACKET,
-    entry_working=True,
-    closing=False,
-    opened_ns=70,
     entering_qty=1,
     closing_qty=0,
     stop_ticks=None,
     may_anchor=True,
-    refs=("d0", "d1"),
-    sent_ns=(10, 60),
+)
+TRIP = RoundTripState(opened_ns=70, exit_qty=1, exit_ticks=48_003)
+HOLDING = HoldingState(order_ref="d1", closing_qty=1, close_reason=ExitReason.FLAT_AT, trip=TRIP)
+LINE = LineMemory(
+    router=RouterState(
+        bracket=BRACKET, entry_working=True, is_spent=False, has_strayed=True, holding=HOLDING, gate=GATE
+    )
 )
 PROGRESS = Progress(
     ts_close_ns=120, symbol="NQH9", session_date="2019-01-02", bars=14, carried_cents=-5, is_exhausted=False

@@ -2,20 +2,23 @@
 
 import pytest
 from builders import some_terms
+from msgspec import Struct
 from state_builders import BOOK
 
-from trader.adapters.paper_broker import PaperBroker
+from trader.adapters.paper_broker import PaperBroker, PaperState
 from trader.adapters.state.books import book_row, restore_book
-from trader.adapters.state.records import BookRow, Kept, KeptAnswers, LineMemory, PaperOrders
-from trader.advisor.cache import AdviceCache, CacheRules
+from trader.adapters.state.records import BookRow, KeptAnswers, LineMemory, PaperOrders
+from trader.advisor.cache import AdviceCache, CacheRules, CacheState
 from trader.book import Book
 from trader.domain.actions import Side
 from trader.domain.instruments import INSTRUMENTS
 from trader.domain.orders import Fill
 from trader.errors import StateDamagedError
-from trader.risk.gate import OrderGate
+from trader.holding import Holding, HoldingState
+from trader.risk.gate import GateState, OrderGate
 from trader.risk.limits import OrderLimits
-from trader.router import Router
+from trader.round_trip import RoundTrip, RoundTripState
+from trader.router import Router, RouterState
 
 NQ = INSTRUMENTS["NQ"]
 TERMS = some_terms().as_row(NQ)
@@ -34,9 +37,11 @@ GIVEN = {
     PaperBroker: {"_ticks_per_point", "_slippage", "_forced_slippage", "_through", "_commission_cents", "_listener"}
     | {"_faults"},
     OrderGate: {"_limits"},
-    # Prices and times are set anew at each bar, and what a bar has brought is drained by the end of it.
-    Router: {"_book", "_gate", "_tick_value_cents", "_broker", "_last_price_ticks", "_last_price_ns", "_now_ns"}
-    | {"_outbox", "orders", "fills", "trades", "executions", "refused", "unfilled"},
+    # What a bar has brought is drained by the end of it, and what was prepared has left.
+    Router: {"_book", "_outbox", "orders", "fills", "trades", "executions", "refused", "unfilled"}
+    | {"adjustments", "foreign"},
+    Holding: {"_book", "_outbox", "_news"},
+    RoundTrip: {"_book", "_tick_value_cents"},
     AdviceCache: {"_lasts_ns", "_decay", "_prefix", "_keyed", "_key", "hits", "evictions"},
 }
 """What configuration or the next bar gives."""
@@ -51,19 +56,28 @@ RENAMED = {
 
 
 @pytest.mark.parametrize(
-    ("thing", "record"),
+    ("thing", "state"),
     [
-        (PaperBroker(NQ, TERMS, a_router()), PaperOrders),
-        (a_router(), LineMemory),
-        (OrderGate(ORDER_LIMITS), LineMemory),
-        (AdviceCache(CacheRules(cache_minutes=5, reuse_decay=0.8), "rules@1"), KeptAnswers),
+        (PaperBroker(NQ, TERMS, a_router()), PaperState),
+        (a_router(), RouterState),
+        (a_router()._holding, HoldingState),
+        (a_router()._holding._trip, RoundTripState),
+        (OrderGate(ORDER_LIMITS), GateState),
+        (AdviceCache(CacheRules(cache_minutes=5, reuse_decay=0.8), "rules@1"), CacheState),
     ],
-    ids=["paper broker", "router", "gate", "cache"],
+    ids=["paper broker", "router", "holding", "round trip", "gate", "cache"],
 )
-def test_all_that_is_remembered_has_a_field(thing: object, record: type[Kept]) -> None:
+def test_all_that_is_remembered_has_a_field(thing: object, state: type[Struct]) -> None:
     """An attribute that is new here is either given at the next start, or needs its field and a migration."""
     remembered = set(vars(thing)) - GIVEN[type(thing)]
-    assert {RENAMED.get(name, name.removeprefix("_")) for name in remembered} <= set(record.__struct_fields__)
+    assert {RENAMED.get(name, name.removeprefix("_")) for name in remembered} == set(state.__struct_fields__)
+
+
+def test_states_have_a_record_with_their_fields() -> None:
+    """What a part gives to be kept is kept whole."""
+    assert LineMemory.__struct_fields__ == ("router",)
+    assert set(PaperState.__struct_fields__) == set(PaperOrders.__struct_fields__)
+    assert set(CacheState.__struct_fields__) - {"identity"} == set(KeptAnswers.__struct_fields__) - {"advisor"}
 
 
 def test_book_is_the_same_after_a_restart() -> None:

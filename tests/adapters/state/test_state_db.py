@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "ba06ce492ae803dbc58c38c548f207dfb5176c5edee832c3344065f924b4467f"}
+SHAPES_OF_VERSION = {1: "a25226e12706be5c469b2312a9d031563bde3e56c9f00ac64b7446fb5c0c4bc3"}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from trader.domain.bars import Bar
 from trader.domain.orders import Bracket, ExitReason, Flatten, Order
 from trader.learning import Learned
 from trader.risk.counters import CountersState
+from trader.router import RouterState
 
 
 class Mode(StrEnum):
@@ -161,18 +162,9 @@ class PaperOrders(Kept, frozen=True):
 
 
 class LineMemory(Kept, frozen=True):
-    """What router and order gate remember: the bracket at work, what is under way, what was let through and when."""
+    """What router, position and order gate remember."""
 
-    bracket: Bracket | None
-    entry_working: bool
-    closing: bool
-    opened_ns: int
-    entering_qty: int
-    closing_qty: int
-    stop_ticks: int | None
-    may_anchor: bool
-    refs: tuple[str, ...]
-    sent_ns: tuple[int, ...]
+    router: RouterState
 
 
 class RuleCounters(Kept, frozen=True):

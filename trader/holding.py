@@ -1,0 +1,143 @@
+"""The position that is open: under which reference it is protected and closed, and how much of it is being closed.
+
+Its orders only ever reduce it, or move what protects it.
+"""
+
+from msgspec import Struct
+
+from trader.book import Book
+from trader.domain.actions import Side
+from trader.domain.orders import Amend, AmendCause, ExitReason, Fill, Flatten, Protect
+from trader.domain.units import MINUTE_NS
+from trader.news import News
+from trader.outbox import Outbox
+from trader.round_trip import Booked, RoundTrip, RoundTripState
+
+FOREIGN_REF = "FOREIGN"
+"""With the minute of its first trade: the reference of a position that no decision of ours has opened."""
+
+
+class HoldingState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`order_ref` is "" when flat; `closing_qty` is under way of what is being closed, all of it for `close_reason`."""
+
+    order_ref: str
+    closing_qty: int
+    close_reason: ExitReason | None
+    trip: RoundTripState
+
+
+class Holding:
+    """Books what happens to the position, and sends what protects and closes it."""
+
+    def __init__(self, book: Book, outbox: Outbox, news: News, tick_value_cents: int) -> None:
+        self._book = book
+        self._outbox = outbox
+        self._news = news
+        self._trip = RoundTrip(book, tick_value_cents)
+        self._order_ref = ""
+        self._closing_qty = 0
+        self._close_reason: ExitReason | None = None
+
+    @property
+    def order_ref(self) -> str:
+        """The reference of the position's orders, "" when flat."""
+        return self._order_ref
+
+    @property
+    def is_closing(self) -> bool:
+        """A closing order is on its way."""
+        return self._closing_qty > 0
+
+    def take(self, fill: Fill) -> Booked:
+        """Book an execution under the reference that the position has then, and tell of it."""
+        booked = self._trip.take(fill)
+        self._news.executions.append(fill)
+        self._news.fills.append(booked.fill)
+        if booked.trade is not None:
+            self._news.trades.append(booked.trade)
+            self.close_ended()
+            self._order_ref = ""
+        if booked.after_qty and not self._order_ref:
+            self._order_ref = fill.order_ref
+        return booked
+
+    def take_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> Booked:
+        """Book what somebody else has traded."""
+        reduces = self._book.position_qty * signed_qty < 0
+        return self.take(
+            Fill(
+                order_ref=f"{FOREIGN_REF}-{ts_ns // MINUTE_NS}",
+                nth=1,
+                side=Side.BUY if signed_qty > 0 else Side.SELL,
+                qty=abs(signed_qty),
+                remaining_qty=0,
+                price_ticks=price_ticks,
+                commission_cents=0,
+                ts_ns=ts_ns,
+                reason=ExitReason.FOREIGN if reduces else None,
+            )
+        )
+
+    def amend(self, cause: AmendCause, stop_ticks: int) -> None:
+        """Move what rests behind the position; an anchoring completes an entry: at once, and no intent of its own."""
+        target_ticks = self._book.view().target_ticks
+        order = Amend(order_ref=self._order_ref, cause=cause, stop_ticks=stop_ticks, target_ticks=target_ticks)
+        if cause is AmendCause.ANCHOR:
+            self._outbox.send_now(order, is_told=False)
+        else:
+            self._outbox.send(order)
+
+    def protect(self, stop_ticks: int) -> bool:
+        """Lay a stop behind the whole position, at once; False where there is none, or the gate refuses."""
+        position = self._book.position_qty
+        side = Side.SELL if position > 0 else Side.BUY
+        order = Protect(order_ref=self._order_ref, side=side, qty=abs(position), stop_ticks=stop_ticks)
+        if not position or not self._outbox.send_now(order):
+            return False
+        self._book.rest_levels(stop_ticks, self._book.view().target_ticks)
+        return True
+
+    def close(self, reason: ExitReason, *, at_once: bool = False) -> None:
+        """Close at the market what is open, unless it is being closed."""
+        position = self._book.position_qty
+        if self._closing_qty or not position:
+            return
+        side = Side.SELL if position > 0 else Side.BUY
+        order = Flatten(order_ref=self._order_ref, side=side, qty=abs(position), reason=reason)
+        if self._outbox.send_now(order) if at_once else self._outbox.send(order):
+            self._closing_qty = abs(position)
+            self._close_reason = reason
+
+    def on_exit(self, qty: int) -> None:
+        """Its own orders have closed so much; what came while a close was under way is closed as well."""
+        reason = self._close_reason
+        self._closing_qty = max(self._closing_qty - qty, 0)
+        if reason is not None:
+            self.close(reason, at_once=True)
+
+    def close_ended(self) -> None:
+        """No close is under way any more: it may be sent again."""
+        self._closing_qty = 0
+        self._close_reason = None
+
+    def adopt(self, order_ref: str, stop_ticks: int, target_ticks: int) -> None:
+        """It is this bracket's from now on, with these levels, 0 where none rests."""
+        self._trip.begin(self._outbox.now_ns)
+        self._order_ref = order_ref
+        self._book.rest_levels(stop_ticks, target_ticks)
+
+    def state(self) -> HoldingState:
+        """What a restart needs."""
+        return HoldingState(
+            order_ref=self._order_ref,
+            closing_qty=self._closing_qty,
+            close_reason=self._close_reason,
+            trip=self._trip.state(),
+        )
+
+    def restore(self, state: HoldingState) -> None:
+        """Go on with the position of this state."""
+        self._order_ref = state.order_ref
+        self._closing_qty = state.closing_qty
+        self._close_reason = state.close_reason
+        self._trip.restore(state.trip)
