@@ -5,7 +5,8 @@ How others use it: import from here `linked`, `some_terms`, `Told`, `LIBRARY`, `
 
     async with running() as gateway, linked(gateway) as link:      # `link` is up
         ...
-    async with running() as gateway, linked(gateway, before=lambda link: link.on_sync(hook)) as link: ...
+    async with running() as gateway, linked(gateway, before=lambda link: link.on_sync(hook)) as link:
+        ...
 
 `linked(..., before=f)` calls f(link) before its task starts: the place for hooks. Terms are replaced by name, whichever
 part they are of: `linked(gateway, probe_every_s=0.1, fallback_client_id=9)`. `link.ib` is the client of the moment.

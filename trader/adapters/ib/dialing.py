@@ -34,24 +34,32 @@ class Dialer:
         self._wire_terms = wire
         self._terms = terms
         self._refusals = 0
+        self._wire: Wire | None = None
         self.is_fallback = False
+
+    def hang_up(self) -> None:
+        """Give up the try that is being made, if any."""
+        if self._wire is not None:
+            self._wire.lose("closed")
 
     async def dial(self, on_error: Callable[[int, int, str], None], on_lost: Callable[[str], None]) -> Wire:
         """A connection that is in step. LinkError: try again later. AccessError: not with this login and mode."""
         terms, fallback = self._terms, self._terms.fallback_client_id
         self.is_fallback = fallback is not None and self._refusals >= terms.in_use_tries
         client_id = fallback if fallback is not None and self.is_fallback else terms.client_id
-        wire = Wire(self._library, self._wire_terms, on_error, on_lost)
+        self._wire = wire = Wire(self._library, self._wire_terms, terms.account, on_error, on_lost)
         try:
-            await wire.open(client_id, terms.account)
+            await wire.open(client_id)
         except InUseError:
             self._refusals += 1
             raise
+        finally:
+            self._wire = None
         # From the fallback's connection the way leads back to the own id: one try before the next fallback.
         self._refusals = terms.in_use_tries - 1 if self.is_fallback else 0
         wrong = wrong_account(terms, wire.ib.managedAccounts())
         if wrong:
-            wire.end("the account is not the one that is configured", is_dead=False)
+            wire.end("the account is not the one that is configured")
             raise AccessError(wrong)
         return wire
 

@@ -12,14 +12,15 @@ from msgspec import Struct
 
 from trader.adapters.ib.foreign import IB, IbContract
 from trader.adapters.ib.library import Library
+from trader.adapters.ib.logs import without_accounts
 from trader.errors import LinkError, RefusedError
 
 T = TypeVar("T")
 IN_USE, PORT_MOVED = 326, 1300
-REFUSALS = frozenset({IN_USE, 501, 502, 503, 504, 505, 506, 507, PORT_MOVED})
-"""Errors that concern no request, after which there is no connection."""
+REFUSALS = frozenset({IN_USE, 501, 502, 503, 504, PORT_MOVED})
+"""Errors of the start that concern no request, after which there will be no connection."""
+NO_REQUEST = -1
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
-_NO_REQUEST = -1
 
 
 class WireTerms(Struct, frozen=True, kw_only=True):
@@ -46,14 +47,16 @@ class Wire:
         self,
         library: Library,
         terms: WireTerms,
+        account: str,
         on_error: Callable[[int, int, str], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self.ib: IB = library.ib()
         self.lost: str | None = None
-        self.bytes_at = asyncio.get_running_loop().time()
+        self._bytes_at = asyncio.get_running_loop().time()
         self._request_error = library.request_error
         self._terms = terms
+        self._account = account
         self._on_error = on_error
         self._on_lost = on_lost
         self._in_use = False
@@ -69,25 +72,31 @@ class Wire:
         self.ib.client.conn.disconnected.connect(self._disconnected)
         self.ib.client.conn.hasData.connect(self._bytes)
 
-    async def open(self, client_id: int, account: str) -> None:
+    async def open(self, client_id: int) -> None:
         """Connect, and see that every answer of the start came. LinkError, InUseError where it is not there yet."""
-        terms = self._terms
-        steps = 4  # the socket, the ids, the first answers, the executions: the library's timeout is for each
         try:
-            async with self._until(steps * terms.connect_timeout_s):
-                await self.ib.connectAsync(
-                    terms.host, terms.port, clientId=client_id, timeout=terms.connect_timeout_s, account=account
-                )
-            keep_alive(self.ib.client.conn.transport)
-            # The library goes on without answers that never come, and then knows no orders: asked again, each must.
-            await self.ask("open orders", self.ib.reqOpenOrdersAsync())
-            await self.ask("positions", self.ib.reqPositionsAsync())
-            await self.ask("executions", self.ib.reqExecutionsAsync())
+            await self._start(client_id)
         except (OSError, TimeoutError, LinkError, self._request_error) as error:
             why = self._why(error)
-            self.end(why)
             raise (InUseError(why) if self._in_use else LinkError(why)) from None
-        self._is_open = True
+        else:
+            self._is_open = True
+        finally:
+            if not self._is_open:
+                self.end("not opened")
+
+    async def _start(self, client_id: int) -> None:
+        terms = self._terms
+        steps = 4  # the socket, the ids, the first answers, the executions: the library's timeout is for each
+        async with self._until(steps * terms.connect_timeout_s):
+            await self.ib.connectAsync(
+                terms.host, terms.port, clientId=client_id, timeout=terms.connect_timeout_s, account=self._account
+            )
+        keep_alive(self.ib.client.conn.transport)
+        # The library goes on without answers that never come, and then knows no orders: asked again, each must.
+        await self.ask("open orders", self.ib.reqOpenOrdersAsync())
+        await self.ask("positions", self.ib.reqPositionsAsync())
+        await self.ask("executions", self.ib.reqExecutionsAsync())
 
     async def ask(self, what: str, awaitable: Awaitable[T], timeout_s: float | None = None) -> T:
         """The answer to a request that has been sent. LinkError where it does not come, RefusedError on an error."""
@@ -103,13 +112,18 @@ class Wire:
             raise LinkError(self.lost or str(error)) from None
         except self._request_error as error:
             code, text = getattr(error, "code", 0), getattr(error, "message", "")
-            msg = f"{what}: the broker says {code}: {text}"
+            msg = f"{what}: the broker says {code}: {without_accounts(text, self._account)}"
             raise RefusedError(msg, code) from None
 
     def check(self) -> None:
         """LinkError where the connection is gone."""
         if self.lost is not None:
             raise LinkError(self.lost)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last bytes came."""
+        return asyncio.get_running_loop().time() - self._bytes_at
 
     def lose(self, why: str) -> None:
         """The connection is gone, or as good as gone: whoever waits for an answer is told. Once."""
@@ -123,14 +137,17 @@ class Wire:
         if self._is_open:
             self._on_lost(why)
 
-    def end(self, why: str, *, is_dead: bool = True) -> None:
-        """Let go of the connection; a dead one is cut, since its peer will not take what is still to be written."""
+    def end(self, why: str, *, is_dead: bool = False) -> None:
+        """Let go of the connection. A dead one is cut: its peer will not take what is still to be written."""
         self.lose(why)
         transport = self.ib.client.conn.transport
-        if is_dead and isinstance(transport, asyncio.Transport):
+        if not isinstance(transport, asyncio.Transport):
+            return
+        if is_dead:
             transport.abort()
         else:
             self.ib.disconnect()
+            asyncio.get_running_loop().call_later(self._terms.request_timeout_s, transport.abort)
 
     @asynccontextmanager
     async def _until(self, seconds: float) -> AsyncIterator[None]:
@@ -144,32 +161,34 @@ class Wire:
 
     def _why(self, error: Exception) -> str:
         terms = self._terms
-        place = f"{terms.host}:{terms.port}"
         if self.lost is not None:
-            return f"{place}: {self.lost}{self._remark}"
-        if isinstance(error, LinkError):
-            return f"{place}: {error}"
-        if isinstance(error, TimeoutError):
-            return (
-                f"{place}: something listens there, and does not answer in {terms.connect_timeout_s:g} s{self._remark}"
-            )
-        return f"{place}: {str(error) or type(error).__name__}{self._remark}"
+            why = self.lost
+        elif isinstance(error, TimeoutError):
+            why = f"something listens there, and does not answer in {terms.connect_timeout_s:g} s"
+        elif isinstance(error, ConnectionRefusedError):
+            why = "nothing listens there"
+        else:
+            why = str(error) or type(error).__name__
+        return f"{terms.host}:{terms.port}: {why}{self._remark if self._remark not in why else ''}"
 
     def _error(self, request: int, code: int, text: str, contract: IbContract | None) -> None:
         del contract
-        if request == _NO_REQUEST and not self._is_open:
-            self._remark = f"; the broker says {code}: {text}"
-        if request == _NO_REQUEST and code in REFUSALS:
-            self._in_use = code == IN_USE
-            self.lose(f"the broker says {code}: {text}")
-        self._on_error(request, code, text)
+        said = without_accounts(text, self._account)
+        if request == NO_REQUEST and not self._is_open:
+            self._remark = f"; the broker says {code}: {said}"
+            if code in REFUSALS:
+                self._in_use = code == IN_USE
+                self.lose(f"the broker says {code}: {said}")
+        elif request == NO_REQUEST and code == PORT_MOVED:
+            self.lose(f"the broker says {code}: {said}")
+        self._on_error(request, code, said)
 
     def _disconnected(self, message: str = "") -> None:
         self.lose(message or "the connection was closed at the other end")
 
     def _bytes(self, received: bytes) -> None:
         del received
-        self.bytes_at = asyncio.get_running_loop().time()
+        self._bytes_at = asyncio.get_running_loop().time()
 
 
 def keep_alive(transport: object) -> None:
