@@ -87,6 +87,19 @@ class IbOrderState(Protocol):
     warningText: str
 
 
+class IbLogEntry(Protocol):
+    """One line of what has become of an order; `errorCode` is not 0 where the library concluded it from an error."""
+
+    @property
+    def status(self) -> str: ...
+
+    @property
+    def message(self) -> str: ...
+
+    @property
+    def errorCode(self) -> int: ...
+
+
 class IbTrade(Protocol):
     """An order, and what has become of it. Frozen for ever when its connection ends."""
 
@@ -94,6 +107,13 @@ class IbTrade(Protocol):
     order: IbOrder
     orderStatus: IbOrderStatus
     fills: "list[IbFill]"
+
+
+class IbNotedTrade(IbTrade, Protocol):
+    """An order with the library's notes of it, oldest first."""
+
+    @property
+    def log(self) -> Sequence[IbLogEntry]: ...
 
 
 class IbExecution(Protocol):
@@ -235,6 +255,8 @@ class IbClient(Protocol):
 
     def reqOpenOrders(self) -> None: ...
 
+    def cancelAccountSummary(self, reqId: int) -> None: ...
+
     def reqGlobalCancel(self) -> None: ...
 
     def cancelHistoricalData(self, reqId: int) -> None: ...
@@ -283,6 +305,9 @@ class IB(Protocol):
     @property
     def accountValueEvent(self) -> Event: ...
 
+    @property
+    def accountSummaryEvent(self) -> Event: ...
+
     async def connectAsync(
         self,
         host: str = ...,
@@ -328,6 +353,8 @@ class IB(Protocol):
     def reqOpenOrdersAsync(self) -> Awaitable[Sequence[IbTrade]]: ...
 
     def reqAllOpenOrdersAsync(self) -> Awaitable[Sequence[IbTrade]]: ...
+
+    def reqAccountSummaryAsync(self) -> Awaitable[object]: ...
 
     def reqExecutionsAsync(self, execFilter: object = None) -> Awaitable[Sequence[IbFill]]: ...
 
