@@ -1,0 +1,111 @@
+"""The broker at Interactive Brokers: the port `Broker`, whose every answer is the wire's.
+
+Orders leave through two lanes, each after its intent is on the disk; after every connection, outage or pause of the
+loop the broker is asked for everything first. Not thread-safe: one event loop.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from trader.adapters.ib.acting import Actor
+from trader.adapters.ib.contract import Pinned
+from trader.adapters.ib.hearing import Hearing
+from trader.adapters.ib.library import Library
+from trader.adapters.ib.order_records import OrderRecords
+from trader.adapters.ib.order_wire import OrderLink, OrderWire
+from trader.adapters.ib.room import BrokerTerms, Room
+from trader.adapters.ib.sender import Sender
+from trader.adapters.state.writer import StateWriter
+from trader.domain.bars import Bar
+from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
+from trader.errors import InvariantError
+from trader.ports import BrokerWatcher
+
+
+class IbBroker:
+    """One account, one contract, one decision at a time. `pin` names the contract before the first order."""
+
+    def __init__(
+        self, link: OrderLink, library: Library, terms: BrokerTerms, writer: StateWriter, watcher: BrokerWatcher
+    ) -> None:
+        self._room = Room(link, terms, OrderRecords(writer), watcher)
+        self._actor = Actor(self._room)
+        self._hearing = Hearing(self._room, self._actor)
+        self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
+        self._room.sender = Sender(terms.sender, writer)
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._contract: Pinned | None = None
+        self._probed_activity = 0
+        link.on_lost(self._lost)
+        link.on_error(lambda order_id, code, text: self._guarded(lambda: self._hearing.on_error(order_id, code, text)))
+
+    def pin(self, contract: Pinned) -> None:
+        """Trade this month from now on; to be called when flat."""
+        self._contract = contract
+        self._room.wire.pin(contract)
+
+    def submit(self, order: Order) -> None:
+        """Take an order; it leaves as soon as it may."""
+        if isinstance(order, Bracket):
+            self._actor.enter(order)
+            return
+        desk = self._room.desk
+        if desk is None or desk.decision != order.order_ref:
+            msg = f"{type(order).__name__} of {order.order_ref!r}, which is not the decision at work"
+            raise InvariantError(msg)
+        match order:
+            case Amend():
+                self._actor.amend(desk, order)
+            case Flatten():
+                self._actor.close(desk, order.reason)
+            case Cancel():
+                self._actor.cancel(desk)
+            case Protect():
+                self._actor.protect(desk, order.qty, order.stop_ticks)
+
+    def on_bar(self, bar: Bar) -> None:
+        """Nothing: the broker has its own market."""
+
+    def on_session_end(self) -> None:
+        """Nothing: stops rest at the broker."""
+
+    def on_roll(self) -> None:
+        """Nothing: a contract is rolled when flat."""
+
+    async def run(self) -> None:
+        """Send and watch, until cancelled; raises what the line made of something heard."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._room.sender.run(), name="sender")
+            tasks.create_task(self._fail(), name="heard")
+
+    async def sync(self) -> None:
+        """Be in step with the broker: the link's hook."""
+        room = self._room
+        room.wire.attach(room.link.ib)
+        room.may_enter = True
+        room.sender.open()
+
+    async def settle(self) -> None:
+        """Until a probe has found nothing new: everything that was sent has been answered, and so has the answer."""
+        room = self._room
+        while True:
+            await room.sender.idle()
+            await room.link.probe()
+            before, self._probed_activity = self._probed_activity, room.wire.activity
+            if before == self._probed_activity and room.sender.is_idle:
+                return
+
+    def _lost(self, why: str) -> None:
+        self._room.may_enter = False
+        self._room.sender.shut(why)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Keep what the line raises for `run`: the library would only log it."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - raised again where the broker runs
+            if not self._failure.done():
+                self._failure.set_exception(error)
+
+    async def _fail(self) -> None:
+        await self._failure

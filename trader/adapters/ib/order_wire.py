@@ -1,0 +1,187 @@
+"""Orders out to the client library and its events in, as records of ours.
+
+Orders leave by the library's protocol layer: its order calls refuse to touch what it believes cancelled. Its own
+verdict of an order (a status that comes with an error, and not from the wire) is never passed on.
+"""
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, TypeVar
+
+from trader.adapters.ib.contract import Pinned, as_contract
+from trader.adapters.ib.facts import BrokerOrder
+from trader.adapters.ib.foreign import IB, IbClient, IbCommissionReport, IbContract, IbFill, IbTrade
+from trader.adapters.ib.library import Library
+from trader.adapters.ib.orders import Draft, Sending, library_order
+from trader.adapters.ib.told import execution_told, order_told
+from trader.adapters.state.records import Execution
+from trader.domain.instruments import Instrument
+from trader.errors import InvariantError
+
+T = TypeVar("T")
+
+
+class OrderLink(Protocol):
+    """The connection as far as orders go; `Link` is one."""
+
+    @property
+    def ib(self) -> IB: ...
+
+    @property
+    def is_up(self) -> bool: ...
+
+    @property
+    def may_trade(self) -> bool: ...
+
+    async def ask(self, what: str, awaitable: Awaitable[T], timeout_s: float | None = None) -> T: ...
+
+    async def probe(self) -> int: ...
+
+    def on_sync(self, hook: Callable[[], Awaitable[None]]) -> None: ...
+
+    def on_lost(self, hook: Callable[[str], None]) -> None: ...
+
+    def on_error(self, hook: Callable[[int, int, str], None]) -> None: ...
+
+
+class LogEntry(Protocol):
+    """One line of what has become of an order in the library."""
+
+    @property
+    def errorCode(self) -> int: ...  # noqa: N802 - the library's name
+
+
+class LoggedTrade(IbTrade, Protocol):
+    """An order with the library's own notes."""
+
+    @property
+    def log(self) -> Sequence[LogEntry]: ...
+
+
+class Ears(Protocol):
+    """Who is told what the wire says of orders."""
+
+    def on_order(self, seen: BrokerOrder) -> None: ...
+
+    def on_status(self, seen: BrokerOrder, status: str) -> None: ...
+
+    def on_execution(self, execution: Execution, order_id: int) -> None: ...
+
+    def on_commission(self, exec_id: str, cents: int) -> None: ...
+
+
+class OrderWire:
+    """Places and cancels on one connection after another. `attach` begins with a connection.
+
+    `activity` counts order messages sent and executions heard. `guard` wraps what is done with an event: the library
+    only logs what a listener raises.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        account: str,
+        market: Instrument,
+        ears: Ears,
+        guard: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self._library = library
+        self._account = account
+        self._market = market
+        self._ears = ears
+        self._guard = guard
+        self._ib: IB | None = None
+        self._contract: IbContract | None = None
+        self._above_id = 0
+        self._con_id = 0
+        self.activity = 0
+
+    def pin(self, contract: Pinned) -> None:
+        """The contract that is traded, and listened to."""
+        self._con_id = contract.con_id
+        self._contract = as_contract(self._library, contract)
+
+    def attach(self, ib: IB) -> None:
+        """Listen to a connection; again to the same one changes nothing."""
+        if ib is self._ib:
+            return
+        self._ib = ib
+        ib.openOrderEvent.connect(self._opened)
+        ib.orderStatusEvent.connect(self._status)
+        ib.execDetailsEvent.connect(self._executed)
+        ib.commissionReportEvent.connect(self._commissioned)
+
+    def new_id(self) -> int:
+        """An order id above every one that was ever seen: after a reconnect the broker may count from lower again."""
+        client = self._client()
+        client.updateReqId(self._above_id)
+        order_id = client.getReqId()
+        self._above_id = order_id + 1
+        return order_id
+
+    def saw_id(self, order_id: int) -> None:
+        """The broker knows this id."""
+        self._above_id = max(self._above_id, order_id + 1)
+
+    def place(self, draft: Draft, order_id: int, *, parent_id: int = 0, transmit: bool = True) -> None:
+        """Send an order, or with the id of one that works its change."""
+        if self._contract is None:
+            msg = "an order was to leave before there was a contract"
+            raise InvariantError(msg)
+        sending = Sending(draft=draft, order_id=order_id, parent_id=parent_id, transmit=transmit, account=self._account)
+        order = library_order(self._library.order, sending, self._market)
+        self._client().placeOrder(order_id, self._contract, order)
+        self.activity += 1
+
+    def cancel(self, order_id: int) -> None:
+        """Ask for the end of an order."""
+        self._client().cancelOrder(order_id)
+        self.activity += 1
+
+    def _client(self) -> IbClient:
+        if self._ib is None:
+            msg = "an order was to leave before there was a connection"
+            raise InvariantError(msg)
+        return self._ib.client
+
+    def _opened(self, trade: LoggedTrade) -> None:
+        self._guard(lambda: self._on_opened(trade))
+
+    def _status(self, trade: LoggedTrade) -> None:
+        self._guard(lambda: self._on_status(trade))
+
+    def _executed(self, trade: LoggedTrade, fill: IbFill) -> None:
+        del trade
+        self._guard(lambda: self._on_executed(fill))
+
+    def _commissioned(self, trade: LoggedTrade, fill: IbFill, report: IbCommissionReport) -> None:
+        del trade, fill
+        self._guard(lambda: self._on_commissioned(report))
+
+    def _on_opened(self, trade: LoggedTrade) -> None:
+        seen = self._seen(trade)
+        if seen is not None:
+            self._ears.on_order(seen)
+
+    def _on_status(self, trade: LoggedTrade) -> None:
+        if trade.log and trade.log[-1].errorCode:
+            return  # the library's own verdict on an error, and no word of the broker's
+        seen = self._seen(trade)
+        if seen is not None:
+            self._ears.on_status(seen, trade.orderStatus.status)
+
+    def _on_executed(self, fill: IbFill) -> None:
+        self.saw_id(fill.execution.orderId)
+        if fill.contract.conId == self._con_id and fill.execution.acctNumber == self._account:
+            self.activity += 1
+            self._ears.on_execution(execution_told(fill, self._market), fill.execution.orderId)
+
+    def _on_commissioned(self, report: IbCommissionReport) -> None:
+        if math.isfinite(report.commission):
+            self._ears.on_commission(report.execId, round(report.commission * 100))
+
+    def _seen(self, trade: LoggedTrade) -> BrokerOrder | None:
+        self.saw_id(trade.order.orderId)
+        if trade.contract.conId != self._con_id or trade.order.account != self._account:
+            return None
+        return order_told(trade, self._market)

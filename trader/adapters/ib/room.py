@@ -1,0 +1,95 @@
+"""What the parts of the IB broker share: terms, the link, the orders of the decision at work."""
+
+import asyncio
+from collections import deque
+
+from msgspec import Struct
+
+from trader.adapters.ib.desk import Desk
+from trader.adapters.ib.order_records import OrderRecords
+from trader.adapters.ib.order_wire import OrderLink, OrderWire
+from trader.adapters.ib.plan import ForeignPolicy
+from trader.adapters.ib.sender import Sender, SenderTerms
+from trader.domain.instruments import Instrument
+from trader.ports import BrokerWatcher
+
+
+class BrokerTerms(Struct, frozen=True, kw_only=True):
+    """Every figure of the broker. Seconds; 0 for a poll that is not made.
+
+    An order that nothing is heard of in `ack_timeout_s` is in doubt: the broker is asked every `ask_every_s`, and after
+    `unresolved_s` in all it is given up. A position without stops of its size for `naked_grace_s` is closed. With a
+    position the broker is asked every `order_poll_s`, without every `position_poll_s`. A change of an order that was
+    refused is tried `change_tries` times in all, a close `close_tries` times. `commission_cents` is a side's, for one
+    contract; `default_stop_ticks` how far a stop lies behind a position for which no level is known.
+    """
+
+    account: str
+    market: Instrument
+    sender: SenderTerms
+    ack_timeout_s: float
+    ask_every_s: float
+    unresolved_s: float
+    naked_grace_s: float
+    position_poll_s: float
+    order_poll_s: float
+    change_tries: int
+    close_tries: int
+    commission_cents: int
+    default_stop_ticks: int
+    policy: ForeignPolicy
+
+
+PAST_DESKS = 8
+
+
+class Room:
+    """The shared part. `desk` is the decision at work, also after its position has ended; None before the first."""
+
+    def __init__(self, link: OrderLink, terms: BrokerTerms, records: OrderRecords, watcher: BrokerWatcher) -> None:
+        self.link = link
+        self.terms = terms
+        self.records = records
+        self.watcher = watcher
+        self.desk: Desk | None = None
+        self.past: deque[Desk] = deque(maxlen=PAST_DESKS)
+        self.may_enter = False
+        self.is_applying = False
+        self.is_broken = False
+        self.asks: list[str] = []
+        self.ask_wanted = asyncio.Event()
+        self.wire: OrderWire
+        self.sender: Sender
+
+    @property
+    def may_send(self) -> bool:
+        """In step with the broker, or about to be: asked immediately before anything leaves."""
+        return self.is_applying or self.link.is_up
+
+    @property
+    def now_s(self) -> float:
+        """The loop's clock."""
+        return asyncio.get_running_loop().time()
+
+    @property
+    def due_s(self) -> float:
+        """When something has to have been heard of what is sent now."""
+        return self.now_s + self.terms.ack_timeout_s
+
+    def ask(self, why: str) -> None:
+        """The broker has to be asked, soon."""
+        self.asks.append(why)
+        self.ask_wanted.set()
+
+    def take_desk(self, desk: Desk) -> None:
+        """Another decision is at work."""
+        if self.desk is not None:
+            self.past.append(self.desk)
+        self.desk = desk
+
+    def break_off(self, why: str) -> None:
+        """Protect only, from now on; told once."""
+        self.may_enter = False
+        if not self.is_broken:
+            self.is_broken = True
+            self.watcher.on_broken(why)
