@@ -295,8 +295,10 @@ def test_any_history_cut_by_a_restart_goes_on_the_same(
     counters, now_ns = play(before)
     state = counters.state()
     again = Counters(limits(), state)
+    other, _ = play(then)
+    other.restore(state)
     assert isinstance(state, CountersState)
-    for one in (counters, again):
+    for one in (counters, again, other):
         clock_ns = now_ns
         for what, number in then:
             clock_ns += MINUTE_NS
@@ -306,5 +308,5 @@ def test_any_history_cut_by_a_restart_goes_on_the_same(
                 one.on_session_open(clock_ns)
             else:
                 one.observe(an_account(equity_cents=5_000_000 - number), clock_ns)
-    assert counters.state() == again.state()
-    assert counters.bits == again.bits
+    assert counters.state() == again.state() == other.state()
+    assert counters.bits == again.bits == other.bits

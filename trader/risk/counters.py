@@ -152,6 +152,11 @@ class Counters:
             daily_loss=bool(memory[k.LATCHED] & k.DAILY_LOSS),
         )
 
+    def restore(self, state: CountersState) -> None:
+        """Go on as the counters that had this state; the limits are those of now."""
+        self._memory[:] = _memory_of(state, len(self._memory) - k.WINDOW)
+        self._refresh()
+
     def _refresh(self) -> None:
         self._seen = None
         self._bits = int(k.bits(self._memory))
