@@ -162,6 +162,7 @@ def _switch(state: State, source: Source) -> Iterator[str]:
     if switches.killed:
         controls.kill()
         yield f"the kill switch is in force, since {utc_text(switches.ts_ns)} ({switches.by})"
+    controls.is_flattening = switches.flattening
     if switches.paused:
         controls.pause()
         yield f"paused, since {utc_text(switches.ts_ns)} ({switches.by}): `trader resume` lifts it"

@@ -93,12 +93,13 @@ class SwitchesTaken:
     def __call__(self) -> Switches:
         """The switches as they are."""
         controls, was = self._engine.controls, self._switches
-        now = (controls.is_killed, controls.is_paused)
-        if was is None or now != (was.killed, was.paused):
-            killed, paused = now
+        now = (controls.is_killed, controls.is_paused, controls.is_flattening)
+        if was is None or now != (was.killed, was.paused, was.flattening):
+            killed, paused, flattening = now
             self._switches = was = Switches(
                 killed=killed,
                 paused=paused,
+                flattening=flattening,
                 by=self._who,
                 ts_ns=self._engine.reached().ts_close_ns,
             )

@@ -104,7 +104,7 @@ GATE = GateState(
     may_anchor=True,
 )
 TRIP = RoundTripState(opened_ns=70, exit_qty=1, exit_ticks=48_003)
-HOLDING = HoldingState(order_ref="d1", closing_qty=1, close_reason=ExitReason.FLAT_AT, trip=TRIP)
+HOLDING = HoldingState(order_ref="d1", closing_ref="d1", closing_qty=1, close_reason=ExitReason.FLAT_AT, trip=TRIP)
 LINE = LineMemory(
     router=RouterState(
         bracket=BRACKET, entry_working=True, is_spent=False, has_strayed=True, holding=HOLDING, gate=GATE
@@ -124,7 +124,7 @@ LEARNED = KeptLearned(
 )
 HEAD = LogHead(run_id="20190102T140000-ab12", lines=15, hash="cd" * 32)
 CONFIGURATION = GoodConfiguration(sha256="ef" * 32, yaml="market:\n  root: NQ # µ\n", ts_ns=5)
-SWITCHES = Switches(killed=True, paused=False, by="operator", ts_ns=9)
+SWITCHES = Switches(killed=True, paused=False, flattening=False, by="operator", ts_ns=9)
 SECTIONS = (HELD, PROGRESS, BOOK, PAPER, LINE, RULES, SWITCHES, ANSWERS, LEARNED, HEAD, CONFIGURATION)
 
 Step = Callable[[StateDb], object]

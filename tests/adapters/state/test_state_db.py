@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "a25226e12706be5c469b2312a9d031563bde3e56c9f00ac64b7446fb5c0c4bc3"}
+SHAPES_OF_VERSION = {1: "c6a1a1a2352223614b256e49f1e26bc043c5d3bcb952d7005b98bc6b45460adf"}
 
 
 @pytest.fixture

@@ -174,10 +174,14 @@ class RuleCounters(Kept, frozen=True):
 
 
 class Switches(Kept, frozen=True):
-    """What the operator has switched, who and when; a kill stays over restarts."""
+    """What the operator has switched, who and when; all of it stays over restarts.
+
+    `flattening`: what is open was to be closed, and is not yet.
+    """
 
     killed: bool
     paused: bool
+    flattening: bool
     by: str
     ts_ns: int
 
