@@ -106,9 +106,12 @@ def resume(
 
 
 @app.command()
-def flatten(state: StateDir = None, *, as_json: AsJson = False) -> None:
-    """Close the position at the market, then pause."""
-    _say("flatten", state, as_json=as_json)
+@takes(files=FileOptions)
+def flatten(files: FileOptions, state: StateDir = None, *, as_json: AsJson = False) -> None:
+    """Close the position at the market, then pause; at the broker itself where no daemon answers. Exit 1: not flat."""
+    from trader.commands import flatten as command
+
+    raise typer.Exit(command.run(files, state, as_json=as_json))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`trader status|pause|resume|flatten|kill|reset`: what an operator says to the daemon of a state folder.
+"""`trader status|pause|resume|kill|reset`: what an operator says to the daemon of a state folder.
 
 Imports little: a command in need has to be quick.
 """
@@ -12,30 +12,52 @@ import msgspec
 
 from trader.adapters.control.client import ask
 from trader.adapters.control.messages import CommandName, Reply, Request, Status
+from trader.adapters.state.kill_file import KillFile
 from trader.domain.decisions import Rule
 from trader.errors import UnreachableError, UsageError
+from trader.options import FileOptions
 
-_RESET_RULES = ("consecutive_losses", "low_win_rate", "drawdown_proximity", "trailing_breach")
-_NO_DAEMON_FLATTEN = (
-    "; nothing was closed: closing at the broker without a daemon comes with the Interactive Brokers adapter, and a "
-    "paper position ends with its daemon"
+_KILL_FILE = (
+    "`trader flatten` took the account, and a daemon sends nothing before one has started, has compared itself with the"
+    " broker and is told `trader resume --clear-kill`"
 )
+_RESET_RULES = ("consecutive_losses", "low_win_rate", "drawdown_proximity", "trailing_breach")
 
 
 def run(request: Request, state: Path | None, *, as_json: bool) -> int:
     """Ask the daemon and print its reply; 0 done, 1 refused. UnreachableError (exit 75) where none answers."""
-    if sys.platform == "win32":
-        msg = f"`trader {request.command.value}` needs unix sockets, which Python does not have on this system"
-        raise UsageError(msg)
+    refuse_windows(request)
+    folder = state_folder(FileOptions()) if state is None else state
     try:
-        reply = ask(state or _configured(), request)
+        reply = ask(folder, request)
     except UnreachableError as error:
-        if request.command is CommandName.FLATTEN:
-            msg = f"{error}{_NO_DAEMON_FLATTEN}"
+        if KillFile(folder).exists:
+            msg = f"{error}. The file {folder / 'KILL'} is there: {_KILL_FILE}"
             raise UnreachableError(msg) from None
         raise
     tell(request, reply, sys.stdout, as_json=as_json)
     return 0 if reply.ok else 1
+
+
+def refuse_windows(request: Request) -> None:
+    """UsageError where there are no unix sockets."""
+    if sys.platform == "win32":
+        msg = f"`trader {request.command.value}` needs unix sockets, which Python does not have on this system"
+        raise UsageError(msg)
+
+
+def state_folder(files: FileOptions) -> Path:
+    """The state folder of the configuration; as for `settings_from`, this is where the environment is read."""
+    from trader.settings import load_settings  # noqa: PLC0415 -- not needed where the folder is named
+
+    settings = load_settings(
+        profile=files.profile,
+        config_dir=files.config_dir,
+        config_file=files.config,
+        overrides=files.overrides or [],
+        environ=os.environ,
+    )
+    return Path(settings.state.dir)
 
 
 def rule_named(name: str) -> Rule:
@@ -115,11 +137,3 @@ def _advisor(status: Status) -> str:
     return (
         f"{counts.backend}, asked {counts.asked}, used {counts.used}, late {counts.late}, failed {counts.failed}{away}"
     )
-
-
-def _configured() -> Path:
-    """The state folder of the default configuration; as for `settings_from`, this is where the environment is read."""
-    from trader.settings import load_settings  # noqa: PLC0415 -- not needed where the folder is named
-
-    settings = load_settings(profile="paper", config_dir=None, config_file=None, overrides=[], environ=os.environ)
-    return Path(settings.state.dir)
