@@ -1,6 +1,6 @@
 """A Link to a running gateway, with the real client library; terms are scaled down to tenths of a second.
 
-How others use it: import from here `linked`, `some_terms`, `Told`, `LIBRARY`, `up_again`, and from `gateway_builders`
+How others use it: import from here `linked`, `some_terms`, `Told`, `LIBRARY`, `relinked`, and from `gateway_builders`
 `running`, `some_bars`, `bracket`.
 
     async with running() as gateway, linked(gateway) as link:      # `link` is up
@@ -16,8 +16,9 @@ IB_LIBRARY=ib_async in the environment chooses the other library, in a Python th
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -108,10 +109,28 @@ async def linked(
         yield link
 
 
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()[1]
+
+
 async def soon(awaitable: Awaitable[Any]) -> Any:
     """Within the tests' patience."""
     async with asyncio.timeout(WAIT_S):
         return await awaitable
+
+
+async def relinked(link: Link, cut: Callable[[], object]) -> str:
+    """Cut the link by `cut`, and wait until it is up again; why it was lost."""
+    whys: list[str] = []
+    lost = asyncio.Event()
+    link.on_lost(lambda why: (whys.append(why), lost.set()))
+    cut()
+    await soon(lost.wait())
+    await soon(link.wait_up())
+    return whys[0]
 
 
 async def until(is_true: Callable[[], Any]) -> None:

@@ -65,7 +65,7 @@ class Link:
 
     @property
     def why(self) -> str:
-        """Why it is not up, or was not the last time."""
+        """Why it stands as it does."""
         return self._standing.why
 
     @property

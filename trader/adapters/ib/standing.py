@@ -31,7 +31,7 @@ _AWAY = frozenset({LinkState.DOWN, LinkState.CONNECTING, LinkState.LOST})
 
 
 class Standing:
-    """The state of the link at `place` (host:port). `why` says why it is not up, or was not the last time."""
+    """The state of the link at `place` (host:port). `why` says why it stands as it does."""
 
     def __init__(
         self, place: str, nights: NightTerms, loop_pause_s: float, alerts: Alerts, wall_ns: Callable[[], int]

@@ -169,7 +169,7 @@ class Supervisor:
             self._synced = changes
             self._backoff.reset()
             self.pulse.misses = 0
-            self._standing.move(LinkState.UP)
+            self._standing.move(LinkState.UP, "in step with the broker")
         return 0
 
     async def _rest(self, seconds: float) -> None:
