@@ -98,7 +98,7 @@ def test_flatten_is_sent_again_where_the_close_was_lost(seat: Seat) -> None:
     seat.say("flatten")
     seat.drive.parts.router.connect(broker)
     seat.drive.bar()
-    seat.drive.parts.router.on_unfilled(seat.drive.parts.router._bracket.order_ref, Unfilled.REJECTED)
+    seat.drive.parts.router.on_unfilled(seat.drive.parts.router.state().holding.order_ref, Unfilled.REJECTED)
     seat.drive.bar()
     closed = seat.drive.bar()
 
@@ -278,7 +278,7 @@ def test_trouble_is_alerted_once(tmp_path: Path) -> None:
     journal = MemoryJournal()
     drive = Drive(journal=journal).warm()
     seat = Seat(drive, tmp_path)
-    drive.engine.protect_only(StrategyError("no model"))
+    drive.engine.protect_only("no model")
     journal.is_healthy = False
     for _ in range(2):
         seat.desk.bars_begin()

@@ -18,7 +18,7 @@ from trader.advisor.gate import Gate
 from trader.advisors import Advising, AdvisorChoice, advising, given
 from trader.analysis.report import Tally
 from trader.book import Book
-from trader.chain import Chain, extra
+from trader.chain import extra
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
 from trader.engine import Engine
@@ -71,7 +71,7 @@ def paper_broker(faults: Faults = NO_FAULTS) -> MakeBroker:
 
 
 class Run(Struct, frozen=True, kw_only=True):
-    """An engine ready to be fed, and what its report needs. `chain` is that of the log; None where none is written."""
+    """An engine ready to be fed, and what its report needs. `logbook` is None where no log is written."""
 
     engine: Engine
     tally: Tally
@@ -81,7 +81,7 @@ class Run(Struct, frozen=True, kw_only=True):
     start: StartRecord
     bundle: Bundle | None
     log_path: Path | None
-    chain: Chain | None
+    logbook: Logbook | None
 
 
 SIMULATED = paper_broker()
@@ -128,7 +128,7 @@ def assemble(
     full = bundle is not None and bundle.manifest.inputs is Inputs.FULL
     account = account_record(book.view(), market)
     start = _manifest(settings, bars, bundle, ids, account, strategy_sha256, advice.record)
-    logbook, path, chain = _logbook(settings, market, start, ids, log, exchanges)
+    logbook, path = _logbook(settings, market, start, ids, log, exchanges)
     tally = Tally(market)
     limits = assembly.risk_limits(settings)
     pipeline = Pipeline(market, book, strategy, name, gate, full=full)
@@ -153,7 +153,7 @@ def assemble(
     )
     engine.passage.on_session = advice.keep
     if is_live:
-        pipeline.on_strategy_error = engine.protect_only
+        pipeline.on_strategy_error = lambda error: engine.protect_only(str(error))
     return Run(
         engine=engine,
         tally=tally,
@@ -163,7 +163,7 @@ def assemble(
         start=start,
         bundle=bundle,
         log_path=path,
-        chain=chain,
+        logbook=logbook if isinstance(logbook, Logbook) else None,
     )
 
 
@@ -255,22 +255,20 @@ def _logbook(
     ids: IdsRecord,
     log: LogChoice | RunLog | None,
     exchanges: ExchangeLog,
-) -> tuple[RunLog, Path | None, Chain | None]:
+) -> tuple[RunLog, Path | None]:
     if log is None:
-        return SilentLogbook(), None, None
+        return SilentLogbook(), None
     if not isinstance(log, LogChoice):
-        return log, None, None
+        return log, None
     if log.live is None:
         run_id = f"replay-{hashlib.sha256(msgspec.json.encode(start)).hexdigest()[:12]}"
         x = extra({"mode": "replay", "run_id": run_id})
         replayed = ReplayJournal(log.root, run_id)
         exchanges.connect(replayed)
-        recorder = _recorder(settings, market, ids, lambda: x)
-        return Logbook(recorder, replayed, start, exchanges), replayed.path, recorder.chain
+        return Logbook(_recorder(settings, market, ids, lambda: x), replayed, start, exchanges), replayed.path
     journal = LiveJournal(log.root, log.live.run_id, settings.journal.queue_records)
     exchanges.connect(journal)
-    recorder = _recorder(settings, market, ids, log.live)
-    return Logbook(recorder, journal, start, exchanges), journal.path, recorder.chain
+    return Logbook(_recorder(settings, market, ids, log.live), journal, start, exchanges), journal.path
 
 
 def _recorder(settings: Settings, market: Instrument, ids: IdsRecord, stamp: Callable[[], bytes]) -> Recorder:

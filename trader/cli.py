@@ -17,6 +17,7 @@ from trader.options import (
     GatewayOptions,
     LeakOptions,
     LearnBarOptions,
+    LiveBarOptions,
     LogOptions,
     PrefillOptions,
     ServeOptions,
@@ -67,19 +68,29 @@ def backtest(
 
 
 @app.command()
-@takes(bars=BarOptions, files=FileOptions, short=ShortOptions)
-def run(
+@takes(bars=LiveBarOptions, files=FileOptions, short=ShortOptions)
+def run(  # noqa: PLR0913, PLR0917 -- each is an option
     bars: BarOptions,
     files: FileOptions,
     short: ShortOptions,
-    feed: Annotated[str, typer.Option(help="replay: bars of a file, in their own time.")] = "replay",
-    broker: Annotated[str, typer.Option(help="paper: simulated fills.")] = "paper",
-    speed: Annotated[str, typer.Option(help="Seconds of bar time a second, or `max`.")] = "60",
+    feed: Annotated[str, typer.Option(help="replay: bars of a file, in their own time; ib: live bars.")] = "replay",
+    broker: Annotated[str, typer.Option(help="paper: simulated fills; ib: Interactive Brokers.")] = "paper",
+    speed: Annotated[str, typer.Option(help="Of a replay: seconds of bar time a second, or `max`.")] = "60",
+    minutes: Annotated[
+        int | None, typer.Option(min=1, max=15, help="Live bars' length; the model's if not given.")
+    ] = None,
+    *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Of a replay: keep the account, go on where it stood.")
+    ] = False,
+    lockstep: Annotated[bool, typer.Option("--lockstep", help="In step with `trader gateway-sim --lockstep`.")] = False,
 ) -> None:
     """Run the daemon: bars arrive in time, orders go to the broker; SIGTERM drains and exits 0."""
     from trader.commands import run as command
+    from trader.commands.run_plan import Wiring
 
-    command.run(bars, files, short, command.Wiring(feed=feed, broker=broker, speed=speed))
+    wiring = Wiring(feed=feed, broker=broker, speed=speed, resumes=resume, lockstep=lockstep, minutes=minutes)
+    command.run(bars, files, short, wiring)
 
 
 @app.command()

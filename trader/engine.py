@@ -11,7 +11,6 @@ from trader.domain.actions import Action
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal
 from trader.domain.orders import ExitReason
-from trader.errors import StrategyError
 from trader.fusion import fuse
 from trader.kernels.rules import SESSION_WINDOW
 from trader.parts import Parts, Reached, Standing
@@ -184,11 +183,11 @@ class Engine:
         """A replay that failed leaves no log."""
         self._parts.logbook.discard()
 
-    def protect_only(self, error: StrategyError) -> None:
-        """The strategy has failed: stops are managed, nothing is entered, and somebody is told."""
-        self.controls.protect_only(str(error))
+    def protect_only(self, why: str) -> None:
+        """Something is broken: stops are managed, nothing is entered, and somebody is told."""
+        self.controls.protect_only(why)
         if self.on_trouble is not None:
-            self.on_trouble(str(error))
+            self.on_trouble(why)
 
     def finish(self, *, at_end_of_feed: bool) -> None:
         """Close the log. At the end of a feed an open position is booked as the market's close would book it."""

@@ -39,6 +39,12 @@ class BarOptions(Struct, frozen=True, kw_only=True):
     date_to: Annotated[str | None, typer.Option("--to", help="Last session, YYYY-MM-DD.")] = None
 
 
+class LiveBarOptions(BarOptions, frozen=True, kw_only=True):
+    """Bars of a daemon: those of a file, or live ones."""
+
+    bars: Annotated[str, typer.Option(help="Of --feed replay: bar file, a folder of daily ones, or `sample`.")] = ""
+
+
 class FileOptions(Struct, frozen=True, kw_only=True):
     """Which configuration files, and single settings over them."""
 

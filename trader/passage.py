@@ -72,7 +72,7 @@ class Passage:
             pipeline.begin_session(self._warmed)
         if bar.roll_offset:
             pipeline.roll(bar.roll_offset)
-        pipeline.warm(bar)
+        pipeline.warm(bar, self._warmed)
         if self._resumed_date:
             return
         self.symbol = bar.symbol

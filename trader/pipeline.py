@@ -61,7 +61,7 @@ class Pipeline:
         self._book = book
         self._row = book.row
         self._terms = book.terms
-        self._nobody = Book(book.terms).row
+        self._nobody = Book(book.terms)
         self._propose = strategy.propose
         self._strategy_name = strategy_name
         self._gate = gate
@@ -97,14 +97,14 @@ class Pipeline:
         """Enter a new contract, before its first bar."""
         market.roll(self._state, float(self._instrument.to_ticks(offset_points)))
 
-    def warm(self, bar: Bar) -> None:
-        """Take a closed bar for its features alone, as of an account that does nothing."""
+    def warm(self, bar: Bar, session: Session) -> None:
+        """Take a closed bar for its features, as of an account that may do nothing; a strategy may remember it."""
         volume = bar.volume
-        line.observe(
+        bits = line.observe(
             self._state,
             self._obs,
             self._reading,
-            self._nobody,
+            self._nobody.row,
             self._terms,
             bar.ts_open_ns,
             bar.ts_close_ns,
@@ -117,6 +117,17 @@ class Pipeline:
             self._full,
             False,  # noqa: FBT003 -- a kernel's argument
         )
+        account = self._nobody.view()
+        outlook = Outlook(bar, session, self._shown, self._read()[0], bits & MASK, bits & READY != 0, account)
+        self._proposal(outlook, self._seq)
+
+    def _read(self) -> tuple[Reading, int, int, int]:
+        """What the kernel says of the bar; with it close, stop and target distance in ticks."""
+        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, ticks, stop, target = (
+            self._reading.tolist()
+        )
+        reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
+        return reading, int(ticks), int(stop), int(target)
 
     def look(self, bar: Bar, session: Session, *, entries_open: bool, halted: bool) -> Look:
         """Take a closed bar whose fills are already in the book.
@@ -148,22 +159,17 @@ class Pipeline:
         mask = bits & MASK
         ready = bits & READY != 0
         account = book.view()
-        adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, regime, ticks, stop, target = (
-            self._reading.tolist()
-        )
-        reading = Reading(adx, rsi, atr, vwap, vwap_distance, momentum, sma_20, sma_50, int(regime))
+        reading, ticks, stop, target = self._read()
         outlook = Outlook(bar, session, self._shown, reading, mask, ready, account)
         proposal = self._proposal(outlook, seq)
         asked = self._gate.decide(seq, mask, proposal, account, ready=ready, halted=halted)
         forced = mask & (mask - 1) == 0
         trailed = bits & TRAILED != 0
         if isinstance(asked, NotAsked):
-            return Look(seq, outlook, proposal, forced, (), asked, None, trailed, int(ticks), int(stop), int(target))
+            return Look(seq, outlook, proposal, forced, (), asked, None, trailed, ticks, stop, target)
         question = ask_about(outlook, seq, self._instrument)
         triggers = TRIGGER_SETS[asked]
-        return Look(
-            seq, outlook, proposal, forced, triggers, None, question, trailed, int(ticks), int(stop), int(target)
-        )
+        return Look(seq, outlook, proposal, forced, triggers, None, question, trailed, ticks, stop, target)
 
     def answered(self, seq: int) -> None:
         """A usable answer came at bar `seq`: the gate counts its interval from there."""

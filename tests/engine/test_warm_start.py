@@ -32,7 +32,7 @@ def test_warm_up_leaves_an_open_position_as_it_was() -> None:
     was.enter()
     before = was.book
 
-    was.parts.pipeline.warm(was.shape(None, 500, -500, 400))
+    was.parts.pipeline.warm(was.shape(None, 500, -500, 400), was.session)
     was.parts.book.touch()
 
     assert was.book == before

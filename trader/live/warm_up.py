@@ -17,7 +17,7 @@ HEADER = ("ts_open_ns", "ts_close_ns", "symbol", "open", "high", "low", "close",
 
 
 def write_warm_up(folder: Path, bars: Sequence[Bar]) -> WarmUpRecord | None:
-    """Write the bars into the run's folder; None where there are none. InputError where it cannot be written. Blocks."""
+    """Write the bars into the run's folder; None where there are none. May block; InputError where it cannot."""
     if not bars:
         return None
     text = io.StringIO(newline="")

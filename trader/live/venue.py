@@ -1,0 +1,59 @@
+"""Where a daemon's bars come from and its orders go: what differs between a replay and Interactive Brokers."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from trader.adapters.replay import ReplayFeed
+from trader.domain.bars import Bar
+from trader.engine import Engine
+from trader.live.restoring import Restored
+from trader.ports import Feed
+
+
+class Venue(Protocol):
+    """One run's. `run` is its background task; `bring_up` ends when entries may begin.
+
+    `bring_up` warms the engine up, books what was missed, and sees that book and broker agree; the bars that it warmed
+    up with. `tick` is called about once a second, `drained` awaited at the end.
+    """
+
+    @property
+    def feed(self) -> Feed: ...
+
+    async def run(self) -> None: ...
+
+    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]: ...
+
+    def tick(self) -> None: ...
+
+    async def drained(self) -> None: ...
+
+
+class ReplayVenue:
+    """Recorded bars and the simulated broker: nothing is connected, and the book is always right."""
+
+    def __init__(self, feed: ReplayFeed, before: Sequence[Bar] = ()) -> None:
+        """`before` are the bars up to the one at which an earlier run stood."""
+        self._feed = feed
+        self._before = before
+
+    @property
+    def feed(self) -> Feed:
+        """The bars that are left."""
+        return self._feed
+
+    async def run(self) -> None:
+        """Nothing goes on beside a replay."""
+
+    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
+        """Take in what came before, and begin."""
+        del restored
+        engine.warm_up(self._before)
+        engine.controls.reconciled()
+        return self._before
+
+    def tick(self) -> None:
+        """Time is the bars'."""
+
+    async def drained(self) -> None:
+        """Nothing is on its way."""
