@@ -333,7 +333,7 @@ def test_on_fill_of_an_unknown_order_is_an_error() -> None:
 
 def test_on_unfilled_of_an_unknown_order_is_an_error() -> None:
     """As for fills."""
-    with pytest.raises(InvariantError, match="'r1' was reported as rejected"):
+    with pytest.raises(InvariantError, match="'r1', which nobody has sent"):
         Floor().router.on_unfilled("r1", Unfilled.REJECTED)
 
 

@@ -18,9 +18,13 @@ FOREIGN_REF = "FOREIGN"
 
 
 class HoldingState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`order_ref` is "" when flat; `closing_qty` is under way of what is being closed, all of it for `close_reason`."""
+    """`order_ref` is "" when flat. `closing_qty` is being closed, by an order of `closing_ref`.
+
+    `close_reason` is None where the close is not meant to leave nothing.
+    """
 
     order_ref: str
+    closing_ref: str
     closing_qty: int
     close_reason: ExitReason | None
     trip: RoundTripState
@@ -35,6 +39,7 @@ class Holding:
         self._news = news
         self._trip = RoundTrip(book, tick_value_cents)
         self._order_ref = ""
+        self._closing_ref = ""
         self._closing_qty = 0
         self._close_reason: ExitReason | None = None
 
@@ -48,6 +53,15 @@ class Holding:
         """A closing order is on its way."""
         return self._closing_qty > 0
 
+    @property
+    def is_foreign(self) -> bool:
+        """Somebody else has opened it."""
+        return self._order_ref.startswith(f"{FOREIGN_REF}-")
+
+    def owns(self, order_ref: str) -> bool:
+        """Whether an order of this reference may open, protect or close the position."""
+        return order_ref in {self._order_ref, self._closing_ref} or not self._order_ref
+
     def take(self, fill: Fill) -> Booked:
         """Book an execution under the reference that the position has then, and tell of it."""
         booked = self._trip.take(fill)
@@ -57,6 +71,7 @@ class Holding:
             self._news.trades.append(booked.trade)
             self.close_ended()
             self._order_ref = ""
+            self._outbox.withdraw()
         if booked.after_qty and not self._order_ref:
             self._order_ref = fill.order_ref
         return booked
@@ -97,19 +112,26 @@ class Holding:
         self._book.rest_levels(stop_ticks, self._book.view().target_ticks)
         return True
 
-    def close(self, reason: ExitReason, *, at_once: bool = False) -> None:
-        """Close at the market what is open, unless it is being closed."""
+    def close(
+        self, reason: ExitReason, order_ref: str | None = None, qty: int | None = None, *, at_once: bool = False
+    ) -> None:
+        """Close at the market what is open, or `qty` of it under another reference, unless it is being closed."""
         position = self._book.position_qty
         if self._closing_qty or not position:
             return
-        side = Side.SELL if position > 0 else Side.BUY
-        order = Flatten(order_ref=self._order_ref, side=side, qty=abs(position), reason=reason)
+        order = Flatten(
+            order_ref=order_ref or self._order_ref,
+            side=Side.SELL if position > 0 else Side.BUY,
+            qty=min(qty or abs(position), abs(position)),
+            reason=reason,
+        )
         if self._outbox.send_now(order) if at_once else self._outbox.send(order):
-            self._closing_qty = abs(position)
-            self._close_reason = reason
+            self._closing_ref = order.order_ref
+            self._closing_qty = order.qty
+            self._close_reason = reason if qty is None else None
 
     def on_exit(self, qty: int) -> None:
-        """Its own orders have closed so much; what came while a close was under way is closed as well."""
+        """Its own orders have closed so much; what came while all of it was being closed is closed as well."""
         reason = self._close_reason
         self._closing_qty = max(self._closing_qty - qty, 0)
         if reason is not None:
@@ -117,8 +139,7 @@ class Holding:
 
     def close_ended(self) -> None:
         """No close is under way any more: it may be sent again."""
-        self._closing_qty = 0
-        self._close_reason = None
+        self._closing_ref, self._closing_qty, self._close_reason = "", 0, None
 
     def adopt(self, order_ref: str, stop_ticks: int, target_ticks: int) -> None:
         """It is this bracket's from now on, with these levels, 0 where none rests."""
@@ -130,6 +151,7 @@ class Holding:
         """What a restart needs."""
         return HoldingState(
             order_ref=self._order_ref,
+            closing_ref=self._closing_ref,
             closing_qty=self._closing_qty,
             close_reason=self._close_reason,
             trip=self._trip.state(),
@@ -138,6 +160,7 @@ class Holding:
     def restore(self, state: HoldingState) -> None:
         """Go on with the position of this state."""
         self._order_ref = state.order_ref
+        self._closing_ref = state.closing_ref
         self._closing_qty = state.closing_qty
         self._close_reason = state.close_reason
         self._trip.restore(state.trip)

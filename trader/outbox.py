@@ -3,12 +3,14 @@
 The only caller of a broker: a test says so.
 """
 
+from msgspec.structs import replace
+
 from trader.book import Book
-from trader.domain.orders import Order
+from trader.domain.orders import Amend, Flatten, Order
 from trader.errors import InvariantError
 from trader.news import News, RefusedOrder
 from trader.ports import Broker
-from trader.risk.gate import LastPrice, OrderGate
+from trader.risk.gate import LastPrice, OrderGate, Refusal
 
 
 class Outbox:
@@ -59,9 +61,23 @@ class Outbox:
         return True
 
     def release(self) -> None:
-        """Hand what waits over to the broker: after it has been recorded."""
+        """Hand what waits over to the broker: after it has been recorded.
+
+        A close is never larger than what is open by now: it may have waited while fills came.
+        """
         while self._waiting:
-            self._hand_over(self._waiting.pop(0))
+            order = self._waiting.pop(0)
+            open_qty = abs(self._book.position_qty)
+            if isinstance(order, Flatten) and order.qty > open_qty:
+                order = replace(order, qty=open_qty)
+            self._hand_over(order)
+
+    def withdraw(self) -> None:
+        """The position is gone: what waits to close or to move it does not leave, and is told as refused."""
+        for order in self._waiting:
+            if isinstance(order, Flatten | Amend):
+                self._news.refused.append(RefusedOrder(order, Refusal.NO_POSITION))
+        self._waiting = [order for order in self._waiting if not isinstance(order, Flatten | Amend)]
 
     def _passes(self, order: Order) -> bool:
         refusal = self._gate.check(order, self._book.view(), self._last, self._now_ns)

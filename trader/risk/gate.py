@@ -11,6 +11,7 @@ from msgspec import Struct
 from trader.domain.account import AccountView
 from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatten, Order, Protect
 from trader.domain.units import SECOND_NS
+from trader.errors import InvariantError
 from trader.risk.limits import OrderLimits
 
 RATE_WINDOW_NS = 60 * SECOND_NS
@@ -104,9 +105,11 @@ class OrderGate:
             self._refs.append(order_ref)
         self._stop_ticks = stop_ticks
 
-    def knows(self, order_ref: str) -> bool:
-        """Whether a decision of this reference was let through, or adopted."""
-        return order_ref in self._refs
+    def demand_known(self, order_ref: str) -> None:
+        """InvariantError for a reference under which nothing was let through, and nothing adopted."""
+        if order_ref not in self._refs:
+            msg = f"a report came of {order_ref!r}, which nobody has sent"
+            raise InvariantError(msg)
 
     def state(self) -> GateState:
         """What a restart needs."""

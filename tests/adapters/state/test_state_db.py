@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "c6a1a1a2352223614b256e49f1e26bc043c5d3bcb952d7005b98bc6b45460adf"}
+SHAPES_OF_VERSION = {1: "baca0e4822c3a4d388bb0de276369160520df76e8a52054d7381bd7c6022c851"}
 
 
 @pytest.fixture
