@@ -27,7 +27,7 @@ class Subscription:
         self._link = link
         self._library = library
         self._size = SIZES[bar_ns // MINUTE_NS]
-        self._on_update = on_update
+        self.on_update = on_update
         self._heard_ib: IB | None = None
         self._early: list[tuple[int, Heard]] | None = None
 
@@ -76,7 +76,7 @@ class Subscription:
 
         def update(request_id: int, bar: IbBar) -> None:
             if request_id == self.request_id:
-                self._on_update(heard(bar))
+                self.on_update(heard(bar))
             elif self._early is not None:
                 self._early.append((request_id, heard(bar)))
             pass_on(request_id, bar)
