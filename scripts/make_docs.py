@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import config_page
 import demo_picture
 import log_page
 
@@ -105,6 +106,7 @@ def _table(title: str, text: str, key: str, features: Iterable[Feature], label: 
 
 PAGES: dict[str, Callable[[], str]] = {
     "observation.md": observation_page,
+    "configuration.md": config_page.page,
     "decision-log.md": log_page.page,
     "decision-log.schema.json": log_page.schema_page,
     "demo.svg": demo_picture.page,
