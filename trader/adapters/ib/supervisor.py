@@ -73,6 +73,8 @@ class Supervisor:
 
     async def run(self) -> None:
         """Until it is closed. AccessError where the login is not the account and mode that are configured."""
+        # The library asks for the thread's loop, which a runner with a loop of its own kind does not set.
+        asyncio.set_event_loop(asyncio.get_running_loop())
         self._standing.start(lambda seconds: self.resync(f"the loop stood still for {seconds:.1f} s"))
         try:
             while not self._is_closed:
