@@ -16,7 +16,6 @@ from trader.desk import Desk
 from trader.domain.actions import Action
 from trader.domain.alerts import AlertKind
 from trader.domain.orders import Unfilled
-from trader.errors import StrategyError
 
 
 @pytest.fixture

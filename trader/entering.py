@@ -11,19 +11,15 @@ from trader.round_trip import Booked
 
 
 class EnteringState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`entry_working`: the entry has not ended. `is_spent`: stop and target rest no more, or never did.
-
-    `has_strayed`: something has traded since it was sent that was not to, so what rests need not fit the position.
-    """
+    """`entry_working`: the entry has not ended. `is_spent`: stop and target rest no more, or never did."""
 
     bracket: Bracket | None
     entry_working: bool
     is_spent: bool
-    has_strayed: bool
 
 
 class Entering:
-    """Keeps the bracket in step with its fills, and takes it back where it has nothing to protect."""
+    """Keeps the bracket in step with its fills, and covers what they were not to leave open."""
 
     def __init__(self, book: Book, outbox: Outbox, holding: Holding) -> None:
         self._book = book
@@ -32,7 +28,6 @@ class Entering:
         self._bracket: Bracket | None = None
         self._entry_working = False
         self._is_spent = False
-        self._has_strayed = False
 
     @property
     def is_working(self) -> bool:
@@ -46,9 +41,13 @@ class Entering:
     def send(self, bracket: Bracket) -> None:
         """Put a new bracket out, unless the gate refuses it."""
         if self._outbox.send(bracket):
-            self._bracket = bracket
-            self._entry_working = True
-            self._is_spent = self._has_strayed = False
+            self.expect(bracket)
+
+    def expect(self, bracket: Bracket) -> None:
+        """Its entry has left, and nothing has been heard of it."""
+        self._bracket = bracket
+        self._entry_working = True
+        self._is_spent = False
 
     def take_back(self) -> None:
         """Cancel an entry that has not been filled."""
@@ -77,21 +76,11 @@ class Entering:
         stop_ticks, _ = self._book.set_bracket(bracket.stop_distance_ticks, bracket.target_distance_ticks)
         self._holding.amend(AmendCause.ANCHOR, stop_ticks)
 
-    def on_other(self, booked: Booked, position_ref: str, *, is_stray: bool) -> None:
-        """Something other than the entry was filled; what rests for a position that is gone, and need not fit, goes.
-
-        `position_ref` is the reference that the position had before.
-        """
-        is_over = booked.trade is not None
-        self._is_spent |= is_over
-        self._has_strayed |= is_stray
-        if not self._has_strayed:
-            return
-        refs = {position_ref} - {""} if is_over else set()
-        if self._bracket is not None and (is_over or self._entry_working):
-            refs.add(self._bracket.order_ref)
-        for order_ref in sorted(refs):
-            self._outbox.send_now(Cancel(order_ref=order_ref))
+    def on_other(self, booked: Booked, *, is_stray: bool) -> None:
+        """Something other than the entry was filled; with a position that it does not know the entry has no place."""
+        self._is_spent |= booked.trade is not None
+        if is_stray and self._entry_working and self._bracket is not None:
+            self._outbox.send_now(Cancel(order_ref=self._bracket.order_ref))
 
     def cover(self, booked: Booked) -> None:
         """A position is larger than it was to be: a stop behind all of it, then close it.
@@ -140,7 +129,6 @@ class Entering:
             bracket=self._bracket,
             entry_working=self._entry_working,
             is_spent=self._is_spent,
-            has_strayed=self._has_strayed,
         )
 
     def restore(self, state: EnteringState) -> None:
@@ -148,4 +136,3 @@ class Entering:
         self._bracket = state.bracket
         self._entry_working = state.entry_working
         self._is_spent = state.is_spent
-        self._has_strayed = state.has_strayed

@@ -7,7 +7,6 @@ and the reservation in the book no other code runs.
 The broker is the truth: whatever it reports of an order that was sent is booked, and what that leaves open is covered.
 """
 
-
 from trader.book import Book
 from trader.domain.actions import Action, Side
 from trader.domain.orders import AmendCause, Bracket, ExitReason, Fill, Unfilled
@@ -103,6 +102,12 @@ class Router(News):
         self._entering.mark_working()
         return is_sent
 
+    def expect(self, bracket: Bracket) -> None:
+        """At a start: this bracket has left before the crash, and nothing is known of it yet."""
+        self._gate.expect(bracket, self._outbox.now_ns)
+        self._entering.expect(bracket)
+        self._entering.mark_working()
+
     def adopt(
         self, order_ref: str, signed_qty: int, entry_ticks: int, stop_ticks: int | None, target_ticks: int | None
     ) -> None:
@@ -133,13 +138,13 @@ class Router(News):
         """
         self._gate.demand_known(fill.order_ref)
         entering, holding = self._entering, self._holding
-        position_ref, is_own = holding.order_ref, holding.owns(fill.order_ref)
+        is_own = holding.owns(fill.order_ref)
         is_entry = fill.reason is None and entering.works_for(fill.order_ref)
         self._gate.on_fill(fill)
         booked = holding.take(fill)
         if not (is_entry and entering.on_fill(fill, booked, is_own=is_own)):
             is_exit = is_own and fill.reason is not None and booked.has_reduced and not booked.has_opened
-            self._on_other(booked, position_ref, is_stray=not is_exit)
+            self._on_other(booked, is_stray=not is_exit)
             if is_exit:
                 holding.on_exit(fill.qty)
             elif booked.has_grown:
@@ -168,15 +173,14 @@ class Router(News):
         self.adjustments.append(Adjustment(order_ref, cents))
 
     def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None:
-        """Somebody else has traded: book it, and take back what would trade against the position that is left.
+        """Somebody else has traded: book it, and take back an entry that is on its way.
 
         A position that this opens has no levels, and allows no action but HOLD, before `protect` or `adopt`.
         """
         if signed_qty:
             self.foreign.append(ForeignTrade(signed_qty, price_ticks, ts_ns))
-            position_ref = self._holding.order_ref
             booked = self._holding.take_foreign(signed_qty, price_ticks, ts_ns)
-            self._on_other(booked, position_ref, is_stray=True)
+            self._on_other(booked, is_stray=True)
             self._entering.mark_working()
 
     def state(self) -> RouterState:
@@ -186,7 +190,6 @@ class Router(News):
             bracket=entering.bracket,
             entry_working=entering.entry_working,
             is_spent=entering.is_spent,
-            has_strayed=entering.has_strayed,
             holding=self._holding.state(),
             gate=self._gate.state(),
         )
@@ -212,10 +215,10 @@ class Router(News):
         )
         self._entering.mark_working()
 
-    def _on_other(self, booked: Booked, position_ref: str, *, is_stray: bool) -> None:
-        """Something other than an entry that is expected was filled; `position_ref` was the position's before."""
+    def _on_other(self, booked: Booked, *, is_stray: bool) -> None:
+        """Something other than an entry that was expected has been filled."""
         if booked.trade is not None:
             self._gate.close_ended()
         if booked.has_opened:
             self._gate.adopt(self._holding.order_ref, None)
-        self._entering.on_other(booked, position_ref, is_stray=is_stray)
+        self._entering.on_other(booked, is_stray=is_stray)

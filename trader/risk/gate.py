@@ -77,7 +77,7 @@ class OrderGate:
             case Flatten():
                 refusal = self._against_flatten(order, account)
             case Cancel():
-                refusal = self._against_cancel(order, account)
+                refusal = None if self._entering_qty else Refusal.NOTHING_WORKING
             case Protect():
                 refusal = self._against_protection(order, account)
         if refusal is None:
@@ -98,6 +98,11 @@ class OrderGate:
     def close_ended(self) -> None:
         """No close is under way any more: it was refused, or its position is gone."""
         self._closing_qty = 0
+
+    def expect(self, bracket: Bracket, now_ns: int) -> None:
+        """This bracket has left before a restart."""
+        if bracket.order_ref not in self._refs:
+            self._note(bracket, now_ns)
 
     def adopt(self, order_ref: str, stop_ticks: int | None) -> None:
         """A position is known by this reference; None where the stop behind it is the account's."""
@@ -180,14 +185,6 @@ class OrderGate:
         if order.qty <= abs(position) - self._closing_qty:
             return None
         return Refusal.SECOND_CLOSE if self._closing_qty else Refusal.NOT_REDUCING
-
-    def _against_cancel(self, order: Cancel, account: AccountView) -> Refusal | None:
-        """An entry may be taken back, and what still rests of a bracket that has no position to protect."""
-        if self._entering_qty:
-            return None
-        bracket, position = self._bracket, account.position_qty
-        protects = position != 0 and (bracket is None or position * bracket.side > 0)
-        return Refusal.NOTHING_WORKING if protects or order.order_ref not in self._refs else None
 
     @staticmethod
     def _against_protection(order: Protect, account: AccountView) -> Refusal | None:

@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "baca0e4822c3a4d388bb0de276369160520df76e8a52054d7381bd7c6022c851"}
+SHAPES_OF_VERSION = {1: "fbd8d867d5bcbe6d57b54f62e5e11385b4974f2a1b41541ce365f42f514a5346"}
 
 
 @pytest.fixture
