@@ -26,21 +26,26 @@ def sort_orders(
 
     What would increase or turn the position goes: a leg of the wrong side, one larger than the position (while an entry
     may rest: larger than what that will make of it), a stop that is smaller, and all beyond the first of a role. The
-    decision at work comes first, then the newest.
+    decision at work comes first, then the newest. Exits of an entry that has not filled at all guard nothing yet: they
+    stay with it, and go with it.
     """
     working = [each for each in orders if each.is_working or each.is_held]
     ours = [each for each in working if decision_of(each.order_ref) is not None]
     decision = None if bracket is None else bracket.order_ref
     ours.sort(key=lambda each: _rank(each, decision))
-    entry = next((each for each in ours if _leg(each) is Leg.ENTRY and each.order_ref == decision), None)
-    if not entry_may_rest:
-        entry = None
+    entries = [each for each in ours if _leg(each) is Leg.ENTRY]
+    may_rest = [each for each in entries if entry_may_rest and each.order_ref == decision]
+    entry = may_rest[0] if may_rest else None
+    asleep = {each.order_ref for each in entries if not each.filled_qty}
     coming = 0 if entry is None else entry.side * entry.remaining_qty
-    exits = [each for each in ours if _may_exit(each, position_qty, coming)]
+    awake = [each for each in ours if each.is_working and each.order_ref not in asleep]
+    exits = [each for each in awake if _may_exit(each, position_qty, coming)]
     stop = next((each for each in exits if _leg(each) is Leg.STOP and each.remaining_qty >= abs(position_qty)), None)
     target = next((each for each in exits if _leg(each) is Leg.TARGET and _fits(each, stop)), None)
     close = next((each for each in exits if _leg(each) is Leg.CLOSE), None)
-    stay = (entry, stop, target, close)
+    stay = [each for each in (entry, stop, target, close) if each is not None]
+    if entry is not None and entry.order_ref in asleep:
+        stay += [each for each in ours if each.order_ref == entry.order_ref and _leg(each) is not Leg.ENTRY]
     cancel = [each for each in ours if not any(each is one for one in stay)]
     cancel.sort(key=lambda each: _leg(each) is not Leg.ENTRY)
     foreign = tuple(each for each in working if decision_of(each.order_ref) is None)
