@@ -13,11 +13,12 @@ from trader.adapters.ib.room import Room
 from trader.adapters.ib.sender import Job, Lane
 from trader.adapters.state.records import IntentState, Leg
 from trader.domain.actions import Side
-from trader.domain.orders import Amend, Bracket, Cancel, ExitReason, Flatten, Order, Protect, Unfilled
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Flatten, Order, Protect, Unfilled
 
 log = structlog.get_logger("trader.orders")
 BRACKET_MESSAGES = 3
 NOT_IN_STEP = "not in step with the broker"
+CLOSE, PROTECT = "close", "protect"
 
 
 class Step(Struct, frozen=True):
@@ -30,7 +31,7 @@ class Step(Struct, frozen=True):
 
 
 class Actor:
-    """Puts jobs into the sender; each looks at what is the case when it leaves."""
+    """Puts steps into the sender; each looks at what is the case when it leaves."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
@@ -38,87 +39,97 @@ class Actor:
 
     def enter(self, bracket: Bracket) -> None:
         """Send a bracket, if anything may be entered now; else it is rejected here."""
-        room = self._room
-        desk = Desk(bracket, room.terms.commission_cents)
-        why = self._no_entry()
-        room.take_desk(desk)
+        why = self._no_entry(bracket)
+        desk = self._room.begin(bracket)
         if why is not None:
             self._reject(desk, why)
             return
-        self._put(Step(desk, desk.decision, bracket), lambda: self._send_bracket(desk))
+        self._put(Step(desk, desk.decision, bracket), lambda: self._send_bracket(desk, bracket))
 
-    def amend(self, desk: Desk, order: Amend) -> None:
+    def amend(self, desk: Desk, stop_ticks: int, target_ticks: int, cause: AmendCause) -> None:
         """Move the stop and the target that rest."""
-        desk.stop_ticks, desk.target_ticks, desk.cause = order.stop_ticks, order.target_ticks, order.cause
+        desk.stop_ticks, desk.target_ticks, desk.cause = stop_ticks, target_ticks, cause
         nth = desk.number("a")
         ref = f"{desk.decision}.a{nth}"
+        order = Amend(order_ref=desk.decision, cause=cause, stop_ticks=stop_ticks, target_ticks=target_ticks)
         self._put(Step(desk, ref, order), lambda: self._send_amend(desk, ref, nth))
 
     def close(self, desk: Desk, reason: ExitReason) -> None:
         """Close the position at the market, unless a close is on its way."""
+        room = self._room
         desk.close_reason = reason
-        if desk.live(Leg.CLOSE) or "close" in self._pending or not desk.position_qty:
+        if room.live(Leg.CLOSE) or CLOSE in self._pending or not room.held.qty:
             return
         nth = desk.number("c")
-        side = Side.SELL if desk.position_qty > 0 else Side.BUY
-        order = Flatten(order_ref=desk.decision, side=side, qty=abs(desk.position_qty), reason=reason)
+        order = Flatten(order_ref=desk.decision, side=self._exit_side(), qty=abs(room.held.qty), reason=reason)
         ref = close_ref(desk.decision, nth)
-        self._put(Step(desk, ref, order, "close"), lambda: self._send_close(desk, nth))
+        self._put(Step(desk, ref, order, CLOSE), lambda: self._send_close(desk, nth))
 
     def cancel(self, desk: Desk) -> None:
         """Take the entry back, or what is left of it."""
         desk.entry_unwanted = True
         entry = desk.entry
-        if entry is not None and (not entry.stage.is_live or entry.is_cancelling):
+        if desk.entry_told or (entry is not None and (not entry.stage.is_live or entry.is_cancelling)):
             return
-        self._cancel(desk, [Leg.ENTRY])
+        self._cancel(desk, f"cancel {desk.decision}", lambda track: track.draft.leg is Leg.ENTRY)
 
-    def tidy(self, desk: Desk) -> None:
-        """Cancel exits that are left over though there is nothing to protect."""
-        self._cancel(desk, [Leg.STOP, Leg.TARGET, Leg.CLOSE])
+    def cancel_track(self, desk: Desk, track: Track) -> None:
+        """Cancel one order that must not work any more."""
+        if track.stage.is_live and not track.is_cancelling:
+            self._cancel(desk, f"cancel {track.order_id}", lambda each: each is track)
 
     def protect(self, desk: Desk, qty: int, stop_ticks: int) -> None:
         """Lay a stop behind a position that has none."""
-        if "protect" in self._pending or not desk.position_qty:
+        room = self._room
+        if PROTECT in self._pending or not room.held.qty:
             return
+        desk.stop_ticks = stop_ticks
         nth = desk.number("p")
-        side = Side.SELL if desk.position_qty > 0 else Side.BUY
+        side = self._exit_side()
         order = Protect(order_ref=desk.decision, side=side, qty=qty, stop_ticks=stop_ticks)
         draft = protect_draft(desk.decision, nth, side, qty, stop_ticks)
         ref = protect_ref(desk.decision, nth)
-        self._put(Step(desk, ref, order, "protect"), lambda: self._send_one(desk, draft, ref))
+        self._put(Step(desk, ref, order, PROTECT), lambda: self._send_one(desk, draft, ref))
 
     def converge(self, desk: Desk) -> None:
-        """Send what is wanted and neither stands at the broker nor is on its way there."""
+        """Send what is wanted of a decision and neither stands at the broker nor is on its way there."""
         if not self._room.may_send:
             return
-        entry = desk.entry
-        is_over = desk.entry_unwanted or (desk.fills > 0 and not desk.position_qty)
-        if is_over and entry is not None and entry.stage.is_live and not entry.is_cancelling:
+        entry, qty = desk.entry, self._room.held.qty
+        is_over = desk.entry_unwanted or (desk.fills > 0 and not qty)
+        if is_over and entry is not None and entry.stage.is_live:
             self.cancel(desk)
-        if desk.close_reason is not None and desk.position_qty:
+        if desk.close_reason is not None and qty:
             self.close(desk, desk.close_reason)
 
-    def _no_entry(self) -> str | None:
+    def _exit_side(self) -> Side:
+        return Side.SELL if self._room.held.qty > 0 else Side.BUY
+
+    def _no_entry(self, bracket: Bracket) -> str | None:
+        room = self._room
+        why = self._late_no()
+        if why is None and not room.records.is_healthy:
+            why = "the state cannot be kept"
+        if why is None and bracket.order_ref in room.desks:
+            why = "it was sent before"
+        if why is None and (room.held.qty or any(not desk.is_done for desk in room.desks.values())):
+            why = "another decision is still at work"
+        return why
+
+    def _late_no(self) -> str | None:
+        """Why an entry that waited may not leave any more."""
         room = self._room
         if not room.link.is_up:
             return NOT_IN_STEP
         if not room.link.may_trade:
             return "the link may only flatten"
-        if not room.may_enter:
-            return "the broker's side is not certain"
-        if not room.records.is_healthy:
-            return "the state cannot be kept"
-        before = room.desk
-        if before is not None and not before.is_done:
-            return f"{before.decision} is still at work"
-        return None
+        return None if room.may_enter and not room.is_broken else "the broker's side is not certain"
 
-    def _reject(self, desk: Desk, why: str) -> None:
+    def _reject(self, desk: Desk, why: str, outcome: Unfilled = Unfilled.REJECTED) -> None:
         log.warning("order_denied", order=desk.decision, why=why)
         self._room.records.moved(desk.decision, IntentState.DENIED, why)
         desk.entry_told = True
-        self._room.watcher.on_unfilled(desk.decision, Unfilled.REJECTED)
+        self._room.watcher.on_unfilled(desk.decision, outcome)
 
     def _put(self, step: Step, send: Callable[[], int]) -> None:
         room = self._room
@@ -152,32 +163,28 @@ class Actor:
             )
         )
 
-    def _send_bracket(self, desk: Desk) -> int:
+    def _send_bracket(self, desk: Desk, bracket: Bracket) -> int:
         room = self._room
-        why = self._late_no(desk)
+        if desk.entry_unwanted:
+            self._reject(desk, "taken back before it left", Unfilled.CANCELLED)
+            return 0
+        why = self._late_no()
         if why is not None:
             self._reject(desk, why)
             return 0
-        entry, target, stop = bracket_drafts(desk.bracket)
-        ids = [room.wire.new_id() for _ in range(BRACKET_MESSAGES)]
-        for draft, order_id in zip((entry, target, stop), ids, strict=True):
+        drafts = bracket_drafts(bracket)
+        ids = [room.wire.new_id() for _ in drafts]
+        for draft, order_id in zip(drafts, ids, strict=True):
             desk.tracks.append(Track(draft=draft, intent=desk.decision, order_id=order_id, due_s=room.due_s))
         room.records.moved(desk.decision, IntentState.SENT)
-        room.wire.place(entry, ids[0], transmit=False)
-        room.wire.place(target, ids[1], parent_id=ids[0], transmit=False)
-        room.wire.place(stop, ids[2], parent_id=ids[0])
+        for draft, order_id in zip(drafts, ids, strict=True):
+            parent_id = 0 if order_id == ids[0] else ids[0]
+            room.wire.place(draft, order_id, parent_id=parent_id, transmit=order_id == ids[-1])
         return BRACKET_MESSAGES
-
-    def _late_no(self, desk: Desk) -> str | None:
-        """Why an entry that waited may not leave any more."""
-        room = self._room
-        if desk.entry_unwanted:
-            return "taken back before it left"
-        return None if room.may_enter and room.link.is_up and room.link.may_trade else NOT_IN_STEP
 
     def _send_amend(self, desk: Desk, ref: str, nth: int) -> int:
         room = self._room
-        if not desk.position_qty or nth < desk.numbers["a"]:
+        if not room.held.qty or nth < desk.numbers["a"]:
             room.records.moved(ref, IntentState.CANCELLED, "there is nothing to move any more")
             return 0
         room.records.moved(ref, IntentState.SENT)
@@ -194,18 +201,15 @@ class Actor:
         return sent
 
     def _send_close(self, desk: Desk, nth: int) -> int:
-        ref = close_ref(desk.decision, nth)
-        if not desk.position_qty:
-            self._room.records.moved(ref, IntentState.CANCELLED, "there is nothing to close any more")
-            return 0
-        side = Side.SELL if desk.position_qty > 0 else Side.BUY
-        draft = close_draft(desk.decision, nth, side, abs(desk.position_qty), in_group=True)
-        return self._send_one(desk, draft, ref)
+        qty = abs(self._room.held.qty)
+        is_grouped = bool(desk.live(Leg.STOP, Leg.TARGET))
+        draft = close_draft(desk.decision, nth, self._exit_side(), qty, in_group=is_grouped)
+        return self._send_one(desk, draft, close_ref(desk.decision, nth))
 
     def _send_one(self, desk: Desk, draft: Draft, ref: str) -> int:
         room = self._room
-        if not desk.position_qty:
-            room.records.moved(ref, IntentState.CANCELLED, "there is no position any more")
+        if not room.held.qty or draft.side * room.held.qty > 0:
+            room.records.moved(ref, IntentState.CANCELLED, "there is no such position any more")
             return 0
         track = Track(draft=draft, intent=ref, order_id=room.wire.new_id(), due_s=room.due_s)
         desk.tracks.append(track)
@@ -213,24 +217,18 @@ class Actor:
         room.wire.place(draft, track.order_id)
         return 1
 
-    def _cancel(self, desk: Desk, legs: list[Leg]) -> None:
-        kind = f"cancel {legs[0]}"
+    def _cancel(self, desk: Desk, kind: str, is_meant: Callable[[Track], bool]) -> None:
         if kind in self._pending:
             return
         ref = f"{desk.decision}.x{desk.number('x')}"
         order = Cancel(order_ref=desk.decision)
-        self._put(Step(desk, ref, order, kind), lambda: self._send_cancels(desk, ref, legs))
+        self._put(Step(desk, ref, order, kind), lambda: self._send_cancels(desk, ref, is_meant))
 
-    def _send_cancels(self, desk: Desk, ref: str, legs: list[Leg]) -> int:
+    def _send_cancels(self, desk: Desk, ref: str, is_meant: Callable[[Track], bool]) -> int:
         room = self._room
-        if legs != [Leg.ENTRY] and (desk.position_qty or (desk.entry is not None and desk.entry.stage.is_live)):
-            room.records.moved(ref, IntentState.CANCELLED, "there is something to protect again")
-            return 0
-        live = [track for track in desk.live(*legs) if not track.is_cancelling]
-        room.records.moved(ref, IntentState.SENT)
+        live = [track for track in desk.live() if is_meant(track) and not track.is_cancelling]
+        room.records.moved(ref, IntentState.SENT if live else IntentState.FILLED)
         for track in live:
             track.is_cancelling, track.due_s, track.change = True, room.due_s, ref
             room.wire.cancel(track.order_id)
-        if not live:
-            room.records.moved(ref, IntentState.FILLED, "it had ended")
         return len(live)

@@ -18,7 +18,6 @@ from trader.adapters.ib.sender import Sender
 from trader.adapters.state.writer import StateWriter
 from trader.domain.bars import Bar
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
-from trader.errors import InvariantError
 from trader.ports import BrokerWatcher
 
 
@@ -49,13 +48,10 @@ class IbBroker:
         if isinstance(order, Bracket):
             self._actor.enter(order)
             return
-        desk = self._room.desk
-        if desk is None or desk.decision != order.order_ref:
-            msg = f"{type(order).__name__} of {order.order_ref!r}, which is not the decision at work"
-            raise InvariantError(msg)
+        desk = self._room.desk_of(order.order_ref)
         match order:
             case Amend():
-                self._actor.amend(desk, order)
+                self._actor.amend(desk, order.stop_ticks, order.target_ticks, order.cause)
             case Flatten():
                 self._actor.close(desk, order.reason)
             case Cancel():

@@ -4,11 +4,11 @@ import structlog
 from msgspec.structs import replace
 
 from trader.adapters.ib.acting import Actor
-from trader.adapters.ib.desk import INTENT_STATES, Desk, Stage, Track, confirms
+from trader.adapters.ib.desk import INTENT_STATES, Desk, Stage, Track
 from trader.adapters.ib.facts import BrokerOrder, named
 from trader.adapters.ib.order_errors import Reaction, reaction_to
 from trader.adapters.ib.orders import mismatch
-from trader.adapters.ib.ours import decision_of, execution_key, leg_of
+from trader.adapters.ib.ours import decision_of, leg_of
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.orders import Unfilled
@@ -19,7 +19,7 @@ _WORKS = frozenset({"PreSubmitted", "Submitted"})
 
 
 class Hearing:
-    """Moves the desk by what is heard, tells the line, and has done about it what cannot wait."""
+    """Moves the desks by what is heard, tells the line, and has done about it what cannot wait."""
 
     def __init__(self, room: Room, actor: Actor) -> None:
         self._room = room
@@ -28,18 +28,22 @@ class Hearing:
     def on_order(self, seen: BrokerOrder) -> None:
         """openOrder: the order stands like this."""
         desk, track = self._find(seen)
-        if desk is None or track is None or not track.stage.is_live:
-            return
+        if desk is not None and track is not None and track.stage.is_live:
+            self.stands(desk, track, seen)
+
+    def stands(self, desk: Desk, track: Track, seen: BrokerOrder) -> None:
+        """The broker has this order, so."""
         self._acknowledged(track, seen)
         wrong = mismatch(track.draft, self._room.terms.account, seen)
         if wrong is not None:
             self._otherwise(desk, track, wrong)
-        if not confirms(track, seen):
+        if seen.price_ticks != track.draft.price_ticks:
             return
         track.draft = track.rests = replace(track.draft, qty=seen.qty)
         if not track.is_cancelling:
             track.due_s = None
-            self._settle_change(track, IntentState.FILLED)
+            track.refused_changes = 0
+            self.settle_change(track, IntentState.FILLED)
         self._room.records.rests(track)
 
     def on_status(self, seen: BrokerOrder, status: str) -> None:
@@ -50,7 +54,7 @@ class Hearing:
         if status in _CANCELLED:
             self.ended(desk, track, Stage.CANCELLED, "")
         elif status == "Inactive":
-            self._room.ask(f"{track.draft.order_ref} {track.draft.leg} is inactive")
+            self.expire(track, "it is inactive")
         elif status == "Filled":
             track.due_s = self._room.due_s  # its executions have to come
         elif status in _WORKS:
@@ -60,26 +64,25 @@ class Hearing:
 
     def on_execution(self, execution: Execution, order_id: int) -> None:
         """execDetails; the same one again changes nothing."""
-        records = self._room.records
-        key = execution_key(execution.exec_id)
-        known = next((each for each in records.executions.values() if execution_key(each.exec_id) == key), None)
-        if known is not None:
-            if known.exec_id != execution.exec_id:
-                log.error("execution_corrected", was=known.exec_id, is_=execution.exec_id, effect="compare the books")
+        if self.is_known(execution):
             return
         desk, track = self._whose(execution, order_id)
         if desk is None or track is None:
-            records.executed(execution)
-            signed_qty = int(execution.side) * execution.qty
-            self._room.watcher.on_foreign(signed_qty, execution.price_ticks, execution.ts_ns)
+            self._room.ask(f"execution {execution.exec_id} is of no order at work")
             return
-        records.executed(replace(execution, leg=track.draft.leg))
-        self._book(desk, track, execution)
+        self.book(desk, track, execution)
+
+    def is_known(self, execution: Execution) -> bool:
+        """Whether it has been booked; a corrected one counts as the same, and is told of."""
+        known = self._room.records.find(execution.exec_id)
+        if known is not None and known.exec_id != execution.exec_id:
+            log.error("execution_corrected", was=known.exec_id, now=execution.exec_id, effect="compare the books")
+        return known is not None
 
     def on_commission(self, exec_id: str, cents: int) -> None:
         """commissionReport: what it cost beyond what was booked."""
         room = self._room
-        execution = room.records.executions.get(exec_id)
+        execution = room.records.find(exec_id)
         if execution is None or execution.commission_cents is not None:
             return
         room.records.executed(replace(execution, commission_cents=cents))
@@ -90,10 +93,11 @@ class Hearing:
 
     def on_error(self, order_id: int, code: int, text: str) -> None:
         """An error that names one of our orders."""
-        desk = self._room.desk
-        track = None if desk is None else next((t for t in desk.live() if t.order_id == order_id), None)
-        if desk is None or track is None:
+        pairs = ((desk, track) for desk in self._room.desks.values() for track in desk.live())
+        found = next(((desk, track) for desk, track in pairs if track.order_id == order_id), None)
+        if found is None:
             return
+        desk, track = found
         reaction = reaction_to(code)
         why = f"{code}: {text}"
         log.warning("order_error", order=track.draft.order_ref, leg=track.draft.leg, why=why, reaction=reaction)
@@ -101,107 +105,116 @@ class Hearing:
         if reaction is Reaction.ENDED or (reaction is Reaction.REFUSED and is_new):
             self.ended(desk, track, Stage.REJECTED, why)
         elif reaction is not Reaction.NOTE:
-            self._room.ask(f"{track.draft.order_ref} {track.draft.leg}: {why}")
+            self.expire(track, why)
+
+    def expire(self, track: Track, why: str) -> None:
+        """Wait no longer for a word on what was sent: the broker is asked, and what it says counts."""
+        track.due_s = self._room.now_s
+        self._room.ask(f"{track.draft.leg} {track.draft.order_ref}: {why}")
 
     def ended(self, desk: Desk, track: Track, stage: Stage, why: str) -> None:
         """An order works no more, and was not filled (in full)."""
         track.stage, track.due_s = stage, None
-        room = self._room
-        room.records.gone(track)
-        if track.is_cancelling:
-            self._settle_change(track, IntentState.FILLED)
-        if track.intent != desk.decision or track.draft.leg is Leg.ENTRY:
-            room.records.moved(track.intent, INTENT_STATES[stage], why or None)
+        self._room.records.gone(track)
+        self.settle_change(track, IntentState.FILLED if track.is_cancelling else IntentState.CANCELLED)
+        self._note_end(desk, track, why)
         match track.draft.leg:
             case Leg.ENTRY:
                 self._entry_ended(desk, track)
             case Leg.STOP:
                 self._stop_ended(desk, track, why)
             case Leg.CLOSE:
-                if desk.position_qty:
-                    room.ask(f"a close of {desk.decision} has ended, and there is a position")
+                if self._room.held.qty:
+                    self._room.ask(f"a close of {desk.decision} has ended, and there is a position")
             case Leg.TARGET:
                 if stage is Stage.REJECTED:
                     log.error("target_refused", order=desk.decision, why=why, effect="the stop stays")
-        self._actor.converge(desk)
+        if track.draft.leg is not Leg.CLOSE:
+            self._actor.converge(desk)
 
-    def _entry_ended(self, desk: Desk, track: Track) -> None:
-        if desk.entry_told:
-            return
-        desk.entry_told = True
-        is_refused = track.stage is Stage.REJECTED and not track.filled_qty
-        self._room.watcher.on_unfilled(desk.decision, Unfilled.REJECTED if is_refused else Unfilled.CANCELLED)
-
-    def _stop_ended(self, desk: Desk, track: Track, why: str) -> None:
-        if track.stage is Stage.REJECTED:
-            entry = desk.entry
-            if entry is not None and entry.stage.is_live:
-                desk.entry_unwanted = True
-            if desk.position_qty:
-                self._room.watcher.on_naked(f"the stop of {desk.decision} was refused: {why}")
-        elif desk.position_qty and not desk.stopped_qty and not desk.live(Leg.CLOSE):
-            self._room.ask(f"the stop of {desk.decision} has ended, and there is a position")
-
-    def _book(self, desk: Desk, track: Track, execution: Execution) -> None:
+    def book(self, desk: Desk, track: Track, execution: Execution) -> None:
+        """An execution of ours that is new."""
         room = self._room
         was_over = track.draft.leg is Leg.ENTRY and not track.stage.is_live
-        taken = desk.take(execution, track)
+        room.records.executed(replace(execution, leg=track.draft.leg))
+        fill = desk.take(execution, track)
         if track.stage is Stage.FILLED:
             room.records.gone(track)
-            if track.intent != desk.decision or track.draft.leg is Leg.ENTRY:
-                room.records.moved(track.intent, IntentState.FILLED)
+            self._note_end(desk, track, "")
             if track.draft.leg is Leg.ENTRY:
                 desk.entry_told = True
-        if taken.fill is not None:
-            room.watcher.on_fill(taken.fill)
-        if was_over and desk.position_qty:
-            self._actor.protect(desk, abs(desk.position_qty), desk.stop_ticks)
-            room.watcher.on_naked(f"the entry of {desk.decision} was filled after its end")
-        if not desk.position_qty:
-            desk.close_reason = None
+        if not room.held.qty:
+            for each in room.desks.values():
+                each.close_reason = None
+        room.watcher.on_fill(fill)
+        if room.held.qty and (was_over or (fill.reason is not None and room.held.qty * fill.side > 0)):
+            why = f"the {track.draft.leg} of {desk.decision} was filled when it was not to be any more"
+            level = desk.stop_ticks or execution.price_ticks - fill.side * room.terms.default_stop_ticks
+            if not room.stopped_qty and room.held.qty * fill.side > 0 and was_over:
+                self._actor.protect(desk, abs(room.held.qty), level)
+            room.watcher.on_naked(why)
         self._actor.converge(desk)
 
-    def _acknowledged(self, track: Track, seen: BrokerOrder) -> None:
-        track.perm_id = seen.perm_id
-        if track.stage is Stage.SENT:
-            track.stage = Stage.WORKING
-            self._room.records.moved(track.intent, IntentState.ACKNOWLEDGED)
-
-    def _settle_change(self, track: Track, state: IntentState) -> None:
+    def settle_change(self, track: Track, state: IntentState) -> None:
+        """The modification, or the cancel, on its way has come to this."""
         if track.change is not None:
             self._room.records.moved(track.change, state)
             track.change = None
+
+    def tell_entry_over(self, desk: Desk, *, is_refused: bool) -> None:
+        """The line waits for an entry, or for the rest of one, that will not come."""
+        if not desk.entry_told:
+            desk.entry_told = True
+            self._room.watcher.on_unfilled(desk.decision, Unfilled.REJECTED if is_refused else Unfilled.CANCELLED)
+
+    def _note_end(self, desk: Desk, track: Track, why: str) -> None:
+        """A bracket's intent ends with its entry; every other order has its own."""
+        if track.intent != desk.decision or track.draft.leg is Leg.ENTRY:
+            self._room.records.moved(track.intent, INTENT_STATES[track.stage], why or None)
+
+    def _entry_ended(self, desk: Desk, track: Track) -> None:
+        self.tell_entry_over(desk, is_refused=track.stage is Stage.REJECTED and not track.filled_qty)
+
+    def _stop_ended(self, desk: Desk, track: Track, why: str) -> None:
+        room = self._room
+        if track.stage is Stage.REJECTED:
+            if not desk.entry_told:
+                desk.entry_unwanted = True
+            if room.held.qty:
+                room.watcher.on_naked(f"the stop of {desk.decision} was refused: {why}")
+        elif room.held.qty and not room.stopped_qty and not room.live(Leg.CLOSE):
+            room.ask(f"the stop of {desk.decision} has ended, and there is a position")
+
+    def _acknowledged(self, track: Track, seen: BrokerOrder) -> None:
+        track.perm_id = seen.perm_id
+        track.order_id = seen.order_id or track.order_id
+        if track.stage is not Stage.WORKING:
+            track.stage = Stage.WORKING
+            self._room.records.moved(track.intent, IntentState.ACKNOWLEDGED)
 
     def _otherwise(self, desk: Desk, track: Track, wrong: str) -> None:
         """The broker has another order than was sent: a preset of the application, most often."""
         why = f"the broker has the {track.draft.leg} of {desk.decision} with {wrong}: see the presets of TWS"
         log.error("order_changed", order=track.draft.order_ref, why=why)
         self._room.break_off(why)
-        if track.draft.leg is Leg.STOP and desk.position_qty:
+        if track.draft.leg is Leg.STOP and self._room.held.qty:
             self._room.watcher.on_naked(why)
 
     def _find(self, seen: BrokerOrder) -> tuple[Desk | None, Track | None]:
         """By our own reference and what kind of order it is: the broker's numbers may come back."""
         ours = named(seen.order_ref, seen.kind)
-        if ours is None:
-            return None, None
-        desk = self._desk(ours.decision)
-        return (None, None) if desk is None else (desk, desk.find(seen.order_ref, ours.leg))
-
-    def _desk(self, decision: str) -> Desk | None:
-        room = self._room
-        every = (*room.past, *(() if room.desk is None else (room.desk,)))
-        return next((desk for desk in reversed(every) if desk.decision == decision), None)
+        desk = None if ours is None else self._room.desks.get(ours.decision)
+        return (None, None) if desk is None or ours is None else (desk, desk.find(seen.order_ref, ours.leg))
 
     def _whose(self, execution: Execution, order_id: int) -> tuple[Desk | None, Track | None]:
-        decision = decision_of(execution.order_ref)
-        desk = None if decision is None else self._desk(decision)
-        if desk is None or desk is not self._room.desk:
+        desk = self._room.desks.get(decision_of(execution.order_ref) or "")
+        if desk is None:
             return None, None
         same = [track for track in desk.tracks if track.draft.order_ref == execution.order_ref]
         by_number = [t for t in same if execution.perm_id and t.perm_id == execution.perm_id]
         by_number = by_number or [t for t in same if t.order_id == order_id and not t.perm_id]
         if by_number:
             return desk, by_number[-1]
-        leg = leg_of(execution, desk.bracket, desk.target_ticks)
-        return desk, desk.find(execution.order_ref or "", leg)
+        if desk.bracket is None:
+            return desk, same[-1] if same else None
+        return desk, desk.find(execution.order_ref or "", leg_of(execution, desk.bracket, desk.target_ticks))

@@ -6,9 +6,12 @@ Nothing here waits, and nothing is written that contradicts what is there: a cha
 import time
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from trader.adapters.ib.desk import Track
+from trader.adapters.ib.ours import execution_key
 from trader.adapters.state.database import StateDb
-from trader.adapters.state.intents import NEXT
+from trader.adapters.state.intents import ENDED, NEXT
 from trader.adapters.state.records import Execution, Intent, IntentState, WorkingOrder
 from trader.adapters.state.writer import StateWriter
 from trader.domain.orders import Order
@@ -24,11 +27,24 @@ class OrderRecords:
         self.intents: dict[str, Intent] = {}
         self.executions: dict[str, Execution] = {}
 
+    def find(self, exec_id: str) -> Execution | None:
+        """The execution of this id, or another revision of it."""
+        return self.executions.get(execution_key(exec_id))
+
+    @property
+    def open_intents(self) -> tuple[Intent, ...]:
+        """Those that have not ended, oldest first, as far as they have come."""
+        return tuple(
+            replace(each, state=self._states[ref])
+            for ref, each in self.intents.items()
+            if self._states[ref] not in ENDED
+        )
+
     def restore(self, intents: tuple[Intent, ...], executions: tuple[Execution, ...]) -> None:
         """Begin with what was kept."""
         self.intents = {each.order_ref: each for each in intents}
         self._states = {each.order_ref: each.state for each in intents}
-        self.executions = {each.exec_id: each for each in executions}
+        self.executions = {execution_key(each.exec_id): each for each in executions}
 
     @property
     def is_healthy(self) -> bool:
@@ -81,7 +97,7 @@ class OrderRecords:
 
     def executed(self, execution: Execution) -> None:
         """An execution, or what it cost."""
-        self.executions[execution.exec_id] = execution
+        self.executions[execution_key(execution.exec_id)] = execution
         self._soon(lambda db: db.executed(execution))
 
     def _soon(self, change: Callable[[StateDb], object]) -> None:

@@ -13,7 +13,7 @@ from trader.adapters.ib.facts import BrokerOrder
 from trader.adapters.ib.foreign import IB, IbClient, IbCommissionReport, IbContract, IbFill, IbTrade
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.orders import Draft, Sending, library_order
-from trader.adapters.ib.told import execution_told, order_told
+from trader.adapters.ib.readings import execution_of, order_of
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument
 from trader.errors import InvariantError
@@ -174,7 +174,7 @@ class OrderWire:
         self.saw_id(fill.execution.orderId)
         if fill.contract.conId == self._con_id and fill.execution.acctNumber == self._account:
             self.activity += 1
-            self._ears.on_execution(execution_told(fill, self._market), fill.execution.orderId)
+            self._ears.on_execution(execution_of(fill, self._market), fill.execution.orderId)
 
     def _on_commissioned(self, report: IbCommissionReport) -> None:
         if math.isfinite(report.commission):
@@ -184,4 +184,4 @@ class OrderWire:
         self.saw_id(trade.order.orderId)
         if trade.contract.conId != self._con_id or trade.order.account != self._account:
             return None
-        return order_told(trade, self._market)
+        return order_of(trade, self._market)

@@ -1,16 +1,17 @@
-"""What the parts of the IB broker share: terms, the link, the orders of the decision at work."""
+"""What the parts of the IB broker share: terms, the link, what is held, the orders of each decision."""
 
 import asyncio
-from collections import deque
 
 from msgspec import Struct
 
-from trader.adapters.ib.desk import Desk
+from trader.adapters.ib.desk import Desk, Held, Track
 from trader.adapters.ib.order_records import OrderRecords
 from trader.adapters.ib.order_wire import OrderLink, OrderWire
 from trader.adapters.ib.plan import ForeignPolicy
 from trader.adapters.ib.sender import Sender, SenderTerms
+from trader.adapters.state.records import Leg
 from trader.domain.instruments import Instrument
+from trader.domain.orders import Bracket
 from trader.ports import BrokerWatcher
 
 
@@ -40,7 +41,7 @@ class BrokerTerms(Struct, frozen=True, kw_only=True):
     policy: ForeignPolicy
 
 
-PAST_DESKS = 8
+DESKS_KEPT = 16
 
 
 class Room:
@@ -51,8 +52,10 @@ class Room:
         self.terms = terms
         self.records = records
         self.watcher = watcher
+        self.held = Held()
+        self.desks: dict[str, Desk] = {}
         self.desk: Desk | None = None
-        self.past: deque[Desk] = deque(maxlen=PAST_DESKS)
+        self.last_ticks: int | None = None
         self.may_enter = False
         self.is_applying = False
         self.is_broken = False
@@ -76,16 +79,30 @@ class Room:
         """When something has to have been heard of what is sent now."""
         return self.now_s + self.terms.ack_timeout_s
 
+    @property
+    def stopped_qty(self) -> int:
+        """Contracts for which a stop of the right side works, or is on its way."""
+        stops = (track for track in self.live(Leg.STOP) if track.draft.side * self.held.qty < 0)
+        return sum(track.remaining_qty for track in stops)
+
+    def live(self, *legs: Leg) -> list[Track]:
+        """Orders of every decision that something can still become of."""
+        return [track for desk in self.desks.values() for track in desk.live(*legs)]
+
     def ask(self, why: str) -> None:
         """The broker has to be asked, soon."""
         self.asks.append(why)
         self.ask_wanted.set()
 
-    def take_desk(self, desk: Desk) -> None:
+    def begin(self, bracket: Bracket) -> Desk:
         """Another decision is at work."""
-        if self.desk is not None:
-            self.past.append(self.desk)
-        self.desk = desk
+        self.desk = self._add(Desk(bracket.order_ref, bracket, self.held, self.terms.commission_cents))
+        return self.desk
+
+    def desk_of(self, decision: str) -> Desk:
+        """A decision's desk; one without a bracket where there was none."""
+        known = self.desks.get(decision)
+        return known or self._add(Desk(decision, None, self.held, self.terms.commission_cents))
 
     def break_off(self, why: str) -> None:
         """Protect only, from now on; told once."""
@@ -93,3 +110,9 @@ class Room:
         if not self.is_broken:
             self.is_broken = True
             self.watcher.on_broken(why)
+
+    def _add(self, desk: Desk) -> Desk:
+        self.desks[desk.decision] = desk
+        for old in [each for each in self.desks.values() if each.is_done][: max(len(self.desks) - DESKS_KEPT, 0)]:
+            del self.desks[old.decision]
+        return desk
