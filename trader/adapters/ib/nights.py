@@ -55,12 +55,13 @@ class Nights:
 
     def __init__(self, terms: NightTerms) -> None:
         self._before_ns = round(terms.no_entries_before_s * SECOND_NS)
+        self._gap_ns = round(terms.outlast_s * SECOND_NS)
         self._windows = terms.windows
         self._day = -1
         self._spans: list[Span] = []
 
     def window(self, now_ns: int) -> Span | None:
-        """The window that it is inside of; windows that touch or overlap are one."""
+        """The window that it is inside of; windows with less than `outlast_s` between them are one."""
         return next((each for each in self._around(now_ns) if each.start_ns <= now_ns < each.end_ns), None)
 
     def next_window(self, now_ns: int) -> Span | None:
@@ -79,7 +80,7 @@ class Nights:
     def _around(self, now_ns: int) -> list[Span]:
         day = now_ns // DAY_NS
         if day != self._day:
-            self._day, self._spans = day, _merged(sorted(self._spans_from(day)))
+            self._day, self._spans = day, _merged(sorted(self._spans_from(day)), self._gap_ns)
         return self._spans
 
     def _spans_from(self, day: int) -> Iterator[Span]:
@@ -152,12 +153,12 @@ def _readings(date: datetime.date, clock: datetime.time, zone: ZoneInfo) -> list
     return [round(local.replace(fold=fold).timestamp()) * SECOND_NS for fold in (0, 1)]
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def _merged(spans: list[Span], gap_ns: int) -> list[Span]:
     merged: list[Span] = []
     for span in spans:
-        if merged and span.start_ns <= merged[-1].end_ns:
+        if merged and span.start_ns <= merged[-1].end_ns + gap_ns:
             last = merged.pop()
-            names = last.name if span.name == last.name else f"{last.name} and {span.name}"
+            names = last.name if span.name in last.name else f"{last.name} and {span.name}"
             merged.append(Span(last.start_ns, max(last.end_ns, span.end_ns), names))
         else:
             merged.append(span)
