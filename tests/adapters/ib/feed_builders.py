@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway_builders import OPEN_NS, Prices, some_bars
-from ib_builders import LIBRARY, WAIT_S, Told, linked
+from ib_builders import LIBRARY, WAIT_S, Told, linked, until
 from msgspec.structs import replace
 
 from trader.adapters.columns import BarColumns
@@ -20,14 +20,18 @@ from trader.adapters.ib.pacing import PaceTerms
 from trader.domain.bars import Bar
 from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
-from trader.domain.units import DAY_NS
+from trader.domain.units import DAY_NS, SECOND_NS
+from trader.gateway import layouts
 from trader.gateway.gateway import Gateway
+from trader.gateway.layouts import Price
 
 HISTORY = HistoryTerms(
     page_s=86_400, tries=2, retry_s=0.01, complete_share=0.9, pace=PaceTerms(requests=1_000, window_s=1.0, apart_s=0.0)
 )
 LIVE = LiveTerms(grace_s=0.02, list_bars=10, empty_tries=3, empty_wait_s=0.01)
-CLOSING = ClosingTerms(fill_tries=2, fill_wait_s=0.01, last_bar_wait_s=0.05, roll_retry_s=0.05, lockstep=False)
+CLOSING = ClosingTerms(
+    fill_tries=2, fill_wait_s=0.01, last_bar_wait_s=0.0, roll_retry_s=0.05, clock_every_s=0.01, lockstep=False
+)
 WATCH = WatchTerms(stale_after_s=5.0, quiet_s=3_600.0, rights_retry_s=0.02, every_s=0.01)
 TERMS = FeedTerms(
     market=instrument("NQ"),
@@ -65,6 +69,24 @@ class Desk:
             self.bars += chunk
             self._came.set()
 
+    def tell(self, ts_open_ns: int, *prices: float, volume: int = 100) -> None:
+        """Send a bar (open, high, low, close) to whoever keeps up with the market, whatever the exchange has."""
+        for session in self.gateway.server.sessions:
+            for request in session.wants.history:
+                bar = Price(str(ts_open_ns // SECOND_NS), *prices, volume)
+                session.send(layouts.history_update(request, bar))
+
+    def complain(self, code: int, text: str) -> None:
+        """Send an error about the bars of whoever keeps up with the market."""
+        for session in self.gateway.server.sessions:
+            for request in session.wants.history:
+                session.send(layouts.error(request, code, text))
+
+    def forget(self) -> None:
+        """The broker tells nothing more, and does not say so."""
+        for session in self.gateway.server.sessions:
+            session.wants.forget_market()
+
     async def have(self, bars: int) -> list[Bar]:
         """Wait until so many have been handed out."""
         async with asyncio.timeout(WAIT_S):
@@ -101,7 +123,7 @@ async def feeding(
         tasks = [group.create_task(desk.feed.run())]
         if reads:
             tasks.append(group.create_task(desk.read()))
-            await gateway.data.is_wanted.wait()
+            await until(lambda: desk.feed.forming is not None)
         yield desk
         desk.feed.stop()
         for task in tasks:

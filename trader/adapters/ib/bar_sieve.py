@@ -10,7 +10,7 @@ from trader.ports import Alerts
 
 class FeedCounts(StreamCounts, kw_only=True):
     """More of it: `closed_hours` and `refused` (a flaw) were dropped, `filled` came by a request for a gap, `missing`
-    are bars of the calendar that the broker has not, `repeated` were handed out already.
+    are bars of the calendar that the broker has not, `repeated` are older than what was handed out.
     """
 
     closed_hours: int = 0

@@ -27,13 +27,14 @@ class ClosingTerms(Struct, frozen=True, kw_only=True):
     """Seconds. A gap is asked for `fill_tries` times, `fill_wait_s` apart; then the bar behind it goes out without it.
 
     The bar with which trade pauses is closed by the clock, `last_bar_wait_s` after its end. A roll that fails is tried
-    again after `roll_retry_s`. `lockstep`: nothing is done by the clock.
+    again after `roll_retry_s`. The clock is looked at each `clock_every_s`. `lockstep`: nothing is done by the clock.
     """
 
     fill_tries: int
     fill_wait_s: float
     last_bar_wait_s: float
     roll_retry_s: float
+    clock_every_s: float
     lockstep: bool
 
 
@@ -159,7 +160,7 @@ class ClosedBars:
         """Until something has happened, a bar is frozen, or the clock has to be looked at."""
         due_s = self._from.live.stream.due_s
         if due_s is None and not self._terms.lockstep:
-            due_s = asyncio.get_running_loop().time() + min(self._terms.last_bar_wait_s, self._terms.roll_retry_s)
+            due_s = asyncio.get_running_loop().time() + self._terms.clock_every_s
         with suppress(TimeoutError):
             async with asyncio.timeout_at(due_s):
                 await self._woken.wait()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.data_client import DataLink
-from trader.adapters.ib.foreign import IbContract, IbTicker
+from trader.adapters.ib.foreign import IB, IbContract, IbTicker
 from trader.adapters.ib.library import Library
 
 LIVE, FROZEN = 1, 2
@@ -27,17 +27,26 @@ class Quotes:
         self._library = library
         self._on_right = on_right
         self._on_price = on_price
-        self._ticker: IbTicker | None = None
+        self._asked: tuple[IB, IbContract, IbTicker] | None = None
 
     def ask(self, month: Pinned) -> None:
         """Ask for live quotes, and for nothing else; LinkError without a connection."""
         ib = self._link.ib
         contract: IbContract = as_contract(self._library, month)
+        self._cancel(ib)
         ib.reqMarketDataType(LIVE)
-        if self._ticker is not None:
-            self._ticker.updateEvent.clear()
-        self._ticker = ib.reqMktData(contract)
-        self._ticker.updateEvent.connect(self._quoted)
+        ticker = ib.reqMktData(contract)
+        ticker.updateEvent.connect(self._quoted)
+        self._asked = ib, contract, ticker
+
+    def _cancel(self, ib: IB) -> None:
+        """Each subscription takes one of the account's lines of market data."""
+        if self._asked is None:
+            return
+        asked_of, contract, ticker = self._asked
+        ticker.updateEvent.disconnect(self._quoted)
+        if asked_of is ib:
+            ib.cancelMktData(contract)
 
     def _quoted(self, ticker: IbTicker) -> None:
         kind = ticker.marketDataType
