@@ -17,6 +17,7 @@ from trader.gateway.gateway import Gateway
 from trader.gateway.intake import Refusal
 from trader.gateway.layouts import Message
 from trader.gateway.ports import NoQuirks
+from trader.gateway.wire import encode
 
 ACCOUNT = "DU1234567"
 LIBRARY = load_library(os.environ.get("IB_LIBRARY", "auto"))
@@ -178,6 +179,7 @@ async def test_close_that_is_refused_leaves_the_stop_and_says_why() -> None:
         assert not is_flat
         assert (position(gateway), working(gateway)) == (1, ["LMT", "STP"])
         assert "the broker says 201: Order rejected - reason:account DU*****67 is in liquidation" in said
+        assert not any("have not filled" in line for line in said)
 
 
 async def test_somebody_who_trades_against_it_is_named_after_some_rounds() -> None:
@@ -228,6 +230,56 @@ async def test_gateway_that_is_away_or_goes_away_is_said_so() -> None:
         await flattened(port)
 
 
+async def test_connection_that_ends_while_the_close_works_is_said_at_once() -> None:
+    """Not only when the time for it is over."""
+    async with running() as gateway:
+        await enter(gateway)
+        gateway.exchange.fills_at_once = False
+        gateway.server.tap = once(is_own_order, lambda: [each.reset() for each in gateway.server.sessions])
+        said: list[str] = []
+        with pytest.raises(LinkError, match="closed at the other end"):
+            await Flattening(LIBRARY, instrument("NQ"), some_terms(gateway.port), said.append).run()
+        assert said[-1] == "position +1 NQH0: SELL 1 at market sent"
+
+
+async def test_position_that_is_told_late_is_not_closed_twice() -> None:
+    """The fill was told, the position still says what it was."""
+    async with running() as gateway:
+        await enter(gateway)
+        before: list[bytes] = []
+        seen: set[str] = set()
+
+        def tap(session: Any, fields: Any, frame: bytes) -> None:
+            if fields[0] == Message.POSITION and not before:
+                before.append(frame)
+            if is_own_fill(fields):
+                seen.add("fill")
+            if fields[0] == Message.POSITION_END and seen == {"fill"}:
+                seen.add("told late")
+                session.write(before[0])
+            session.write(frame)
+
+        gateway.server.tap = tap
+        is_flat, _ = await flattened(gateway.port)
+        assert is_flat
+        assert seen == {"fill", "told late"}
+        assert closes(gateway) == [("SLD", 1)]
+
+
+async def test_position_of_another_account_of_the_same_login_is_left_alone() -> None:
+    """An advisor's login tells of all its accounts."""
+    async with running() as gateway:
+        gateway.exchange.trade_by_hand(1)
+
+        def tap(session: Any, fields: Any, frame: bytes) -> None:
+            session.write(encode([*fields[:2], "DU7654321", *fields[3:]]) if fields[0] == Message.POSITION else frame)
+
+        gateway.server.tap = tap
+        is_flat, _ = await flattened(gateway.port)
+        assert is_flat
+        assert (position(gateway), closes(gateway)) == (1, [])
+
+
 async def test_position_in_another_month_is_closed_in_that_month() -> None:
     """Whatever the daemon was pinned to; the gateway has no market in it, so the order is taken back again."""
     async with running() as gateway:
@@ -242,6 +294,11 @@ async def test_position_in_another_month_is_closed_in_that_month() -> None:
 def is_own_fill(fields: Any) -> bool:
     """An execution of the command's."""
     return fields[0] == Message.EXECUTION and ORDER_REF in map(str, fields)
+
+
+def is_own_order(fields: Any) -> bool:
+    """An order of the command's, as it is echoed."""
+    return fields[0] == Message.OPEN_ORDER and ORDER_REF in map(str, fields)
 
 
 def is_contract(fields: Any) -> bool:
