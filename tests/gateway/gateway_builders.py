@@ -1,12 +1,16 @@
-"""A gateway on a free port, bars that are written down in the test, and the real client."""
+"""A gateway on a free port, bars that are written down in the test, and the real client.
+
+IB_LIBRARY=ib_async in the environment chooses the other client library, in a Python that has it.
+"""
 
 import asyncio
+import importlib
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import numpy as np
-from ib_insync import IB, Future, LimitOrder, MarketOrder, StopOrder
 from msgspec.structs import replace
 
 from trader.adapters.columns import BarColumns
@@ -18,6 +22,7 @@ from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
 from trader.gateway.ports import Quirks
 
+CLIENT = importlib.import_module(os.environ.get("IB_LIBRARY", "ib_insync"))
 WAIT_S = 10.0
 OPEN_NS = 1_575_327_600_000_000_000  # 2019-12-02 17:00 in Chicago: the session of December 3rd
 FLAT = (8_000.0, 8_000.0, 8_000.0, 8_000.0)
@@ -73,7 +78,7 @@ async def running(
 @asynccontextmanager
 async def client_of(gateway: Gateway, client_id: int = 1, **options: Any) -> AsyncIterator[Any]:
     """The real client, connected and in step with the broker."""
-    ib = IB()
+    ib = CLIENT.IB()
     await ib.connectAsync("127.0.0.1", gateway.port, clientId=client_id, timeout=WAIT_S, **options)
     try:
         yield ib
@@ -90,7 +95,7 @@ async def until(is_true: Callable[[], Any], ib: Any) -> None:
 
 def nq() -> Any:
     """The month that the bars are of."""
-    return Future("NQ", "202003", "CME")
+    return CLIENT.Future("NQ", "202003", "CME")
 
 
 def bracket(ib: Any, side: str, qty: int, stop: float, target: float, ref: str = "d1") -> Sequence[Any]:
@@ -99,8 +104,8 @@ def bracket(ib: Any, side: str, qty: int, stop: float, target: float, ref: str =
     entry_id = ib.client.getReqId()
     ids = {"parentId": entry_id, "orderRef": ref, "tif": "GTC"}
     orders = (
-        MarketOrder(side, qty, orderId=entry_id, transmit=False, orderRef=ref, tif="DAY"),
-        LimitOrder(other, qty, target, orderId=ib.client.getReqId(), transmit=False, **ids),
-        StopOrder(other, qty, stop, orderId=ib.client.getReqId(), outsideRth=True, **ids),
+        CLIENT.MarketOrder(side, qty, orderId=entry_id, transmit=False, orderRef=ref, tif="DAY"),
+        CLIENT.LimitOrder(other, qty, target, orderId=ib.client.getReqId(), transmit=False, **ids),
+        CLIENT.StopOrder(other, qty, stop, orderId=ib.client.getReqId(), outsideRth=True, **ids),
     )
     return [ib.placeOrder(nq(), order) for order in orders]
