@@ -1,6 +1,7 @@
 """Which of the working orders stay behind a position, and which are cancelled. Pure."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader.adapters.ib.facts import BrokerOrder, OrderKind, named
 from trader.adapters.ib.ours import decision_of
@@ -50,6 +51,18 @@ def sort_orders(
     cancel.sort(key=lambda each: _leg(each) is not Leg.ENTRY)
     foreign = tuple(each for each in working if decision_of(each.order_ref) is None)
     return Exits(entry=entry, stop=stop, target=target, close=close, cancel=tuple(cancel), foreign=foreign)
+
+
+def without_target(exits: Exits) -> Exits:
+    """The same, and the target goes."""
+    gone = () if exits.target is None else (exits.target,)
+    return replace(exits, target=None, cancel=(*exits.cancel, *gone))
+
+
+def without_close(exits: Exits) -> Exits:
+    """The same, and the close goes."""
+    gone = () if exits.close is None else (exits.close,)
+    return replace(exits, close=None, cancel=(*exits.cancel, *gone))
 
 
 def is_stop_of_ours(order: BrokerOrder) -> bool:

@@ -5,8 +5,9 @@ says whose they are and at which level a position is to be stopped. `Plan` says 
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from trader.adapters.ib.exits import Exits, is_stop_of_ours, sort_orders
+from trader.adapters.ib.exits import Exits, is_stop_of_ours, sort_orders, without_close, without_target
 from trader.adapters.ib.facts import Truth
 from trader.adapters.ib.intentions import resolve, working_entry
 from trader.adapters.ib.ours import (
@@ -98,10 +99,17 @@ def reconcile(known: Known, truth: Truth, policy: ForeignPolicy, moment: Moment)
         holding=holding,
         exits=exits,
     )
-    return _plan(case, _guard(case))
+    decision = _decision(case)
+    if exits.stop is None and exits.target is not None and exits.target.oca_group != decision:
+        case = replace(case, exits=without_target(exits))  # the stop that is to be laid would not end it
+    guard = _guard(case)
+    if guard.close_qty:
+        # One for the whole position: two closes of one group would take contracts from each other.
+        case = replace(case, exits=without_close(case.exits))
+    return _plan(case, guard, decision)
 
 
-def _plan(case: Case, guard: Guard) -> Plan:
+def _plan(case: Case, guard: Guard, decision: str) -> Plan:
     holding, exits, news = case.holding, case.exits, case.news
     remarks, alerts = words(case, guard)
     return Plan(
@@ -114,7 +122,7 @@ def _plan(case: Case, guard: Guard) -> Plan:
         unexplained_ticks=_unexplained_ticks(case),
         position_qty=holding.qty,
         ignored_qty=holding.ignored_qty,
-        decision=_decision(case),
+        decision=decision,
         stop=exits.stop,
         target=exits.target,
         close=exits.close,
@@ -178,18 +186,16 @@ def _holding_beside_others(ours: int, all_qty: int, *, stop_is_gone: bool) -> Ho
 
 def _guard(case: Case) -> Guard:
     qty, exits, known = case.holding.qty, case.exits, case.known
-    closing_qty = 0 if exits.close is None else exits.close.remaining_qty
-    if closing_qty >= abs(qty):
+    if not qty or (exits.close is not None and exits.close.remaining_qty >= abs(qty)):
         return Guard()
-    open_qty = abs(qty) - closing_qty
     if known.closing and exits.close is None:
-        return Guard(close_qty=open_qty, close_why="its close was under way and is not at the broker")
+        return Guard(close_qty=abs(qty), close_why="its close was under way and is not at the broker")
     book_ticks = known.stop_ticks if known.position_qty * qty > 0 else 0
     if exits.stop is not None:
         return _guard_of_stop(case, exits.stop.price_ticks, book_ticks)
     level = book_ticks or _level_of_entry(case) or _default_ticks(case)
     if _is_passed(level, case):
-        return Guard(close_qty=open_qty, close_why=f"it has no stop, and the price has passed {level} ticks")
+        return Guard(close_qty=abs(qty), close_why=f"it has no stop, and the price has passed {level} ticks")
     return Guard(protect_qty=abs(qty), protect_ticks=level)
 
 
@@ -200,9 +206,8 @@ def _guard_of_stop(case: Case, rests_ticks: int | None, book_ticks: int) -> Guar
         return Guard()
     is_moved = rests_ticks != book_ticks
     if is_moved and _is_passed(book_ticks, case):
-        closing = case.exits.close
-        qty = abs(case.holding.qty) - (0 if closing is None else closing.remaining_qty)
-        return Guard(close_qty=qty, close_why=f"the price has passed {book_ticks} ticks, where its stop should be")
+        why = f"the price has passed {book_ticks} ticks, where its stop should be"
+        return Guard(close_qty=abs(case.holding.qty), close_why=why)
     moves_target = target is not None and known.target_ticks and target.price_ticks != known.target_ticks
     return Guard(
         amend_stop_ticks=book_ticks if is_moved else None,
@@ -251,8 +256,9 @@ def _decision(case: Case) -> str:
     is_its = bracket is not None and bracket.side * qty > 0
     if bracket is not None and is_its and (case.known.position_qty * qty > 0 or case.news.ours):
         return bracket.order_ref
-    if stop is not None:
-        return decision_of(stop.order_ref) or ""
+    for each in (stop, case.exits.target, case.exits.close):
+        if each is not None:
+            return decision_of(each.order_ref) or ""
     return f"F-{case.moment.ts_ns // SECOND_NS}"
 
 
