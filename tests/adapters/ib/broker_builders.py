@@ -163,6 +163,12 @@ class Bench:
         """Until something is the case."""
         await until(is_true)
 
+    async def calm(self) -> None:
+        """Until nothing that was sent is without an answer, and nothing is being asked."""
+        room = self.broker._room
+        await until(lambda: not room.ask_wanted.is_set() and all(track.due_s is None for track in room.live()))
+        await self.broker.settle()
+
     async def enter(self, qty: int = 1, **changes: Any) -> None:
         """Send a bracket, and wait until it is filled and its exits are known to work."""
         self.broker.submit(a_bracket(qty=qty, **changes))
@@ -200,9 +206,12 @@ async def trading(
     writer = StateWriter(state, WriterLimits(queue_changes=1_000, patience_s=5.0), lambda why: None)
     watcher = Watcher()
     brokers: list[IbBroker] = []
+    running_task: list[asyncio.Task[None]] = []
     try:
         async with running(columns, mischief, **(gateway or {})) as server:
             play_faults(server, mischief)
+
+            tasks = asyncio.TaskGroup()
 
             def build(made: Link) -> None:
                 broker = IbBroker(made, LIBRARY, replace(TERMS, **terms), writer, watcher)
@@ -210,11 +219,11 @@ async def trading(
                 made.on_sync(broker.sync)
                 watcher.broker = broker
                 brokers.append(broker)
+                running_task.append(tasks.create_task(broker.run()))
 
-            async with linked(server, before=build, **(link or {})) as up, asyncio.TaskGroup() as tasks:
-                task = tasks.create_task(brokers[0].run())
+            async with tasks, linked(server, before=build, **(link or {})) as up:
                 yield Bench(server, up, brokers[0], watcher, writer)
-                task.cancel()
+                running_task[0].cancel()
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     finally:

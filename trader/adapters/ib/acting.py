@@ -69,7 +69,9 @@ class Actor:
         """Take the entry back, or what is left of it."""
         desk.entry_unwanted = True
         entry = desk.entry
-        if desk.entry_told or (entry is not None and (not entry.stage.is_live or entry.is_cancelling)):
+        if (entry is None and desk.entry_told) or (entry is not None and not entry.stage.is_live):
+            return
+        if entry is not None and entry.is_cancelling:
             return
         self._cancel(desk, f"cancel {desk.decision}", lambda track: track.draft.leg is Leg.ENTRY)
 
@@ -96,7 +98,7 @@ class Actor:
         if not self._room.may_send:
             return
         entry, qty = desk.entry, self._room.held.qty
-        is_over = desk.entry_unwanted or (desk.fills > 0 and not qty)
+        is_over = desk.entry_unwanted or desk.entry_told or (desk.fills > 0 and not qty)
         if is_over and entry is not None and entry.stage.is_live:
             self.cancel(desk)
         if desk.close_reason is not None and qty:

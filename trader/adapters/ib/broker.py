@@ -8,13 +8,19 @@ import asyncio
 from collections.abc import Callable
 
 from trader.adapters.ib.acting import Actor
+from trader.adapters.ib.applying import Applier
+from trader.adapters.ib.asking import Asker
 from trader.adapters.ib.contract import Pinned
+from trader.adapters.ib.facts import Truth
 from trader.adapters.ib.hearing import Hearing
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.order_records import OrderRecords
 from trader.adapters.ib.order_wire import OrderLink, OrderWire
+from trader.adapters.ib.plan import Known
+from trader.adapters.ib.restoring import restore
 from trader.adapters.ib.room import BrokerTerms, Room
 from trader.adapters.ib.sender import Sender
+from trader.adapters.state.records import State
 from trader.adapters.state.writer import StateWriter
 from trader.domain.bars import Bar
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
@@ -30,18 +36,33 @@ class IbBroker:
         self._room = Room(link, terms, OrderRecords(writer), watcher)
         self._actor = Actor(self._room)
         self._hearing = Hearing(self._room, self._actor)
+        self._applier = Applier(self._room, self._actor, self._hearing)
+        self._asker = Asker(self._room, self._actor, self._applier)
         self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
         self._room.sender = Sender(terms.sender, writer)
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._contract: Pinned | None = None
         self._probed_activity = 0
         link.on_lost(self._lost)
         link.on_error(lambda order_id, code, text: self._guarded(lambda: self._hearing.on_error(order_id, code, text)))
 
     def pin(self, contract: Pinned) -> None:
         """Trade this month from now on; to be called when flat."""
-        self._contract = contract
+        self._asker.contract = contract
         self._room.wire.pin(contract)
+
+    def restore(self, known: Known, kept: State) -> None:
+        """Go on where an earlier life ended, before the first synchronisation; `known` is the line's side of it."""
+        restore(self._room, known, kept)
+        self._applier.forgotten_before_ns = known.forgotten_before_ns
+
+    def on_untold(self, tell: Callable[[Bracket], None]) -> None:
+        """Whom to tell of a decision that left before a crash and that the line does not know."""
+        self._applier.on_untold = tell
+
+    @property
+    def truth(self) -> Truth | None:
+        """The broker's last complete answer."""
+        return self._asker.truth
 
     def submit(self, order: Order) -> None:
         """Take an order; it leaves as soon as it may."""
@@ -60,7 +81,8 @@ class IbBroker:
                 self._actor.protect(desk, order.qty, order.stop_ticks)
 
     def on_bar(self, bar: Bar) -> None:
-        """Nothing: the broker has its own market."""
+        """The broker has its own market; the close is the last price that levels are judged by."""
+        self._room.last_ticks = round(bar.close * self._room.terms.market.ticks_per_point)
 
     def on_session_end(self) -> None:
         """Nothing: stops rest at the broker."""
@@ -72,14 +94,20 @@ class IbBroker:
         """Send and watch, until cancelled; raises what the line made of something heard."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._room.sender.run(), name="sender")
+            tasks.create_task(self._asker.run(), name="asker")
             tasks.create_task(self._fail(), name="heard")
 
     async def sync(self) -> None:
-        """Be in step with the broker: the link's hook."""
-        room = self._room
-        room.wire.attach(room.link.ib)
-        room.may_enter = True
-        room.sender.open()
+        """Be in step with the broker: the link's hook, after `run` has begun. LinkError: not yet.
+
+        ConfigurationError, at the first time only, where the account holds another month.
+        """
+        self._room.wire.attach(self._room.link.ib)
+        await self._asker.sync()
+
+    async def idle(self) -> None:
+        """Until everything that was taken has left, or has been denied."""
+        await self._room.sender.idle()
 
     async def settle(self) -> None:
         """Until a probe has found nothing new: everything that was sent has been answered, and so has the answer."""

@@ -102,7 +102,7 @@ class Hearing:
         why = f"{code}: {text}"
         log.warning("order_error", order=track.draft.order_ref, leg=track.draft.leg, why=why, reaction=reaction)
         is_new = track.stage is Stage.SENT
-        if reaction is Reaction.ENDED or (reaction is Reaction.REFUSED and is_new):
+        if reaction is Reaction.REFUSED and is_new:
             self.ended(desk, track, Stage.REJECTED, why)
         elif reaction is not Reaction.NOTE:
             self.expire(track, why)

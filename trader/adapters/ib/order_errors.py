@@ -8,12 +8,11 @@ from trader.adapters.state.records import Leg
 class Reaction(StrEnum):
     """What to believe after an error that names an order.
 
-    REFUSED: a new order is not there; of a change, the order stands as it was. ENDED: the order is not there, new or
-    not. ASK: the broker is asked before anything is believed. NOTE: the order goes on as it was.
+    REFUSED: a new order is not there; where it was known to work, the broker is asked. ASK: the broker is asked before
+    anything is believed. NOTE: the order goes on as it was; if it is not heard of in time, the broker is asked.
     """
 
     REFUSED = "refused"
-    ENDED = "ended"
     ASK = "ask"
     NOTE = "note"
 
@@ -35,7 +34,7 @@ REACTIONS: dict[int, Reaction] = {
     161: Reaction.ASK,  # cannot be cancelled any more: it may have filled
     163: Reaction.REFUSED,  # price too far from the market
     200: Reaction.REFUSED,  # no such contract
-    201: Reaction.ENDED,  # rejected: margin, limits, permissions
+    201: Reaction.REFUSED,  # rejected: margin, limits, permissions
     202: Reaction.ASK,  # cancelled: the order's own status says so first
     203: Reaction.REFUSED,  # not allowed for this account
     321: Reaction.REFUSED,  # a field is not valid
@@ -71,3 +70,7 @@ EFFECTS: dict[Leg, str] = {
     Leg.CLOSE: "the broker is asked, and another close is sent under the next reference; the stop stays",
 }
 """What follows where a new order of this leg was refused."""
+EFFECT_OF_CHANGE = (
+    "the order stands as it was; the change is tried again, then a stop's position is closed at the market"
+)
+"""What follows where a change was refused."""

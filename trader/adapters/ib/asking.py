@@ -1,0 +1,163 @@
+"""Asks the broker: at each synchronisation, when something is in doubt, and from time to time."""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from trader.adapters.ib.acting import Actor
+from trader.adapters.ib.applying import Applier
+from trader.adapters.ib.contract import Pinned
+from trader.adapters.ib.desk import Desk, Track
+from trader.adapters.ib.facts import Truth
+from trader.adapters.ib.guard import Guard
+from trader.adapters.ib.room import Room
+from trader.adapters.ib.truth import fetch_truth
+from trader.adapters.state.records import IntentState, Leg
+from trader.errors import LinkError
+
+log = structlog.get_logger("trader.orders")
+LOOKS = 5
+LOOKS_A_TIMEOUT = 4
+
+
+class Asker:
+    """The acknowledgement watch, the guard's clock, the polls. `truth` is the last complete answer."""
+
+    def __init__(self, room: Room, actor: Actor, applier: Applier) -> None:
+        self._room = room
+        self._actor = actor
+        self._applier = applier
+        self._guard = Guard(room)
+        self._one_at_a_time = asyncio.Lock()
+        self._asked_s = 0.0
+        self._doubt: str | None = ""
+        self.contract: Pinned | None = None
+        self.truth: Truth | None = None
+
+    async def sync(self) -> None:
+        """Be in step: everything is asked for, and what follows from it has left. LinkError: not yet."""
+        room = self._room
+        if self.contract is None:
+            msg = "there is no contract yet"
+            raise LinkError(msg)
+        room.may_enter = False
+        room.sender.shut("getting in step with the broker")
+        for track in room.live():
+            track.due_s = room.now_s
+        async with self._one_at_a_time:
+            room.sender.open()
+            room.is_applying = True
+            try:
+                await self._look(self.contract)
+                await room.sender.idle()
+            finally:
+                room.is_applying = False
+        self._applier.has_synced = True
+        self._judge()
+
+    async def run(self) -> None:
+        """Watch, until cancelled."""
+        terms = self._room.terms
+        tick_s = min(terms.ack_timeout_s, terms.naked_grace_s, terms.ask_every_s) / LOOKS_A_TIMEOUT
+        while True:
+            if self._is_too_soon(self._room.now_s):
+                await asyncio.sleep(tick_s)
+            else:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(tick_s):
+                        await self._room.ask_wanted.wait()
+            if self._room.link.is_up and self._applier.has_synced:
+                self._guard.look()
+                self._watch()
+                await self._ask_if_due()
+            else:
+                await asyncio.sleep(tick_s)
+
+    def _watch(self) -> None:
+        """Orders of which nothing has been heard in time."""
+        room, now_s = self._room, self._room.now_s
+        for desk in list(room.desks.values()):
+            for track in desk.live():
+                if track.due_s is not None and track.due_s <= now_s and track.doubt_s is None:
+                    self._doubted(desk, track)
+                elif track.due_s is None:
+                    track.doubt_s = None
+                elif track.doubt_s is not None and now_s - track.doubt_s >= room.terms.unresolved_s:
+                    room.break_off(f"nothing is known of the {track.draft.leg} of {desk.decision}")
+        self._judge()
+
+    def _doubted(self, desk: Desk, track: Track) -> None:
+        room = self._room
+        track.doubt_s = room.now_s
+        log.warning("order_unresolved", order=track.draft.order_ref, leg=track.draft.leg)
+        room.records.moved(track.change or track.intent, IntentState.UNRESOLVED)
+        if track.draft.leg is Leg.ENTRY:
+            self._actor.cancel(desk)
+        room.ask(f"nothing was heard of the {track.draft.leg} of {desk.decision}")
+
+    def _judge(self) -> None:
+        """Whether anything stands against entries; told when it changes."""
+        room = self._room
+        doubted = [track for track in room.live() if track.doubt_s is not None]
+        why: str | None = None
+        if doubted:
+            draft = doubted[0].draft
+            why = f"nothing is known of the {draft.leg} of {draft.order_ref}"
+        elif not self._applier.may_enter:
+            why = "somebody else's position or orders are on this account"
+        room.may_enter = why is None and self._applier.has_synced and not room.is_broken
+        if why != self._doubt:
+            self._doubt = why
+            room.watcher.on_doubt(why)
+
+    async def _ask_if_due(self) -> None:
+        room, now_s = self._room, self._room.now_s
+        if self.contract is None or not (room.ask_wanted.is_set() or self._is_poll_due(now_s)):
+            return
+        if self._is_too_soon(now_s):
+            return
+        whys, room.asks = room.asks, []
+        room.ask_wanted.clear()
+        log.info("asking", why=whys or "poll")
+        try:
+            async with self._one_at_a_time:
+                await self._look(self.contract)
+        except LinkError as error:
+            log.warning("asked_in_vain", why=str(error))
+            if whys and room.link.is_up:
+                room.ask(whys[0])
+        self._judge()
+
+    def _is_too_soon(self, now_s: float) -> bool:
+        return bool(self._asked_s) and now_s - self._asked_s < self._room.terms.ask_every_s
+
+    def _is_poll_due(self, now_s: float) -> bool:
+        """Skipped while orders are on their way: their own answers come first."""
+        room = self._room
+        every_s = room.terms.order_poll_s if room.held.qty else room.terms.position_poll_s
+        is_busy = not room.sender.is_idle or any(track.due_s is not None for track in room.live())
+        return bool(every_s) and not is_busy and now_s - self._asked_s >= every_s
+
+    def _has_moved(self, activity: int) -> bool:
+        return activity != self._room.wire.activity or not self._room.sender.is_idle
+
+    async def _look(self, contract: Pinned) -> None:
+        """Until one complete answer is of one moment, and leaves nothing to be asked about."""
+        room = self._room
+        for _ in range(LOOKS):
+            await room.sender.idle()
+            before = room.wire.activity
+            truth = await fetch_truth(room.link, contract, room.terms.account)
+            self._asked_s = room.now_s
+            if self._has_moved(before):
+                continue
+            self.truth = truth
+            is_certain = self._applier.apply(truth, contract)
+            if is_certain and not self._has_moved(before):
+                return
+        if not room.is_applying:
+            room.ask("the broker's side has not come to rest")
+            return
+        msg = "the broker's side does not come to rest"
+        raise LinkError(msg)

@@ -1,0 +1,44 @@
+"""No position without a stop: whether one is, and for how long. Pure."""
+
+from trader.adapters.ib.room import Room
+from trader.adapters.state.records import Leg
+
+
+class Guard:
+    """Looks at what is held against what stops it, and at what is left over when nothing is held."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self._naked_since_s: float | None = None
+        self._loose_since_s: float | None = None
+
+    @property
+    def naked_qty(self) -> int:
+        """Contracts held that no stop covers and no close is about to end."""
+        room = self._room
+        closing = sum(t.remaining_qty for t in room.live(Leg.CLOSE) if t.draft.side * room.held.qty < 0)
+        return max(abs(room.held.qty) - max(room.stopped_qty, closing), 0)
+
+    @property
+    def has_loose(self) -> bool:
+        """Exits work though there is nothing to exit, and no entry that they wait for."""
+        room = self._room
+        return not room.held.qty and not room.live(Leg.ENTRY) and bool(room.live())
+
+    def look(self) -> None:
+        """Judge; what has lasted too long is told (naked), or asked about (loose). Again after as long."""
+        room, now_s = self._room, self._room.now_s
+        grace_s = room.terms.naked_grace_s
+        self._naked_since_s = _since(self._naked_since_s, now_s, lasts=bool(self.naked_qty) and room.may_send)
+        self._loose_since_s = _since(self._loose_since_s, now_s, lasts=self.has_loose and room.may_send)
+        if self._naked_since_s is not None and now_s - self._naked_since_s >= grace_s:
+            self._naked_since_s = now_s
+            room.watcher.on_naked(f"{self.naked_qty} of {room.held.qty:+d} contracts have no stop")
+            room.ask("a position has no stop")
+        if self._loose_since_s is not None and now_s - self._loose_since_s >= grace_s:
+            self._loose_since_s = now_s
+            room.ask("exits are left over")
+
+
+def _since(since_s: float | None, now_s: float, *, lasts: bool) -> float | None:
+    return (now_s if since_s is None else since_s) if lasts else None
