@@ -149,7 +149,7 @@ class IbFeed:
         """Closed bars, one by one, until `stop`."""
         await self._link.wait_up()
         if not self.closed.last_close_ns:
-            self.closed.last_close_ns = await self._time_ns()
+            self.closed.last_close_ns = await self._beginning_ns()
         self._is_started = True
         await self._begin()
         while (bar := await self.closed.next()) is not None:
@@ -157,6 +157,11 @@ class IbFeed:
             self._tell_forming()
             if self.between is not None:
                 await self.between()
+
+    async def _beginning_ns(self) -> int:
+        """What has closed by now is history; in lockstep the last bar closes with the first update."""
+        now_ns = await self._time_ns()
+        return now_ns - self._terms.bar_minutes * MINUTE_NS if self._terms.closing.lockstep else now_ns
 
     async def _sync(self) -> None:
         """The link is in step again: know the contract, and go on with its bars."""

@@ -240,7 +240,9 @@ class IbConnection(Protocol):
 
 
 class IbClient(Protocol):
-    """The library's protocol layer: one method a message, sent at once or queued at 45 a second."""
+    """The library's protocol layer: one method a message. `MaxRequests` a second are sent at once; 0: all are."""
+
+    MaxRequests: int
 
     @property
     def conn(self) -> IbConnection: ...

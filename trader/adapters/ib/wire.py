@@ -66,6 +66,9 @@ class Wire:
         # The library empties a refused request's answer unless it is told to say so; and it wants an account summary
         # of its own after 1102, in a task that nobody awaits.
         self.ib.RaiseRequestErrors = True
+        # It would hold back what comes after 45 messages in a second, a probe and a stop alike; orders and requests for
+        # history are paced where they are made.
+        self.ib.client.MaxRequests = 0
         self.ib.errorEvent.clear()
         self.ib.errorEvent.connect(self._error)
         self.ib.disconnectedEvent.connect(self._disconnected)
