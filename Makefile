@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor docs clean
+.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor campaign-nights docs clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -38,6 +38,9 @@ campaign-advisor: .venv/.dev ## the advisor's full samples: 10,000 faults of eac
 	$(BIN)/python scripts/campaign_advisor_faults.py
 	$(BIN)/python scripts/campaign_query_rate.py --bars sample
 	$(BIN)/python scripts/campaign_calibration.py
+
+campaign-nights: .venv/.dev ## 200 nights of the link with the gateway's resets, in a time that jumps; minutes
+	$(BIN)/python scripts/campaign_nights.py
 
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py
