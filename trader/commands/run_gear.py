@@ -14,7 +14,8 @@ from trader.adapters.state.database import StateDb
 from trader.adapters.state.records import LogHead
 from trader.adapters.state.writer import StateWriter, WriterLimits
 from trader.advisor.asker import Asker
-from trader.app import LogChoice, Run, assemble
+from trader.app import LogChoice, MakeBroker, Run, assemble
+from trader.commands.run_ib import IbParts
 from trader.commands.run_plan import RunPlan
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
@@ -64,19 +65,20 @@ def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts) -> Assemb
     """Everything, restored to where an earlier run stood. To be called in the loop that will run it."""
     if state is None:
         run = _assemble(plan)
-        venue = ReplayVenue(ReplayFeed(_columns(plan), speed=plan.speed))
-        return Assembled(run=run, venue=venue, keeper=None, restored=AFRESH, previous=None, close=_nothing)
+        replay = ReplayVenue(ReplayFeed(_columns(plan), speed=plan.speed))
+        return Assembled(run=run, venue=replay, keeper=None, restored=AFRESH, previous=None, close=_nothing)
     troubles = _Troubles(alerts)
     kept = state.snapshot()
     writer = StateWriter(state, WRITER_LIMITS, troubles)
     try:
-        maker = _BrokerMaker()
-        run = _assemble(plan, maker)
-        source = _source(plan, run, maker.simulated)
+        away = None if plan.source is not None else IbParts(plan, writer, alerts)
+        simulation = _Simulation() if away is None or not away.trades else None
+        run = _assemble(plan, simulation or away)
+        source = _source(plan, run, None if simulation is None else simulation.made)
         restored = restore(kept, source, time.time_ns())
         troubles.told.append(entries_end(run.engine.controls, asyncio.get_running_loop()))
         keeper = Keeper(writer, source, kept)
-        venue = _resumed(plan, restored)
+        venue: Venue = _resumed(plan, restored) if away is None else away.venue(run, keeper)
     except BaseException:  # whatever it was, the writer's thread has to end
         writer.close()
         raise
@@ -92,21 +94,21 @@ def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts) -> Assemb
     )
 
 
-class _BrokerMaker:
+class _Simulation:
     """Makes the simulated broker with the ledger that writes its orders and executions down."""
 
     def __init__(self) -> None:
-        self.simulated: Simulated | None = None
+        self.made: Simulated | None = None
 
     def __call__(self, market: Instrument, terms: Terms, router: Router) -> Broker:
         ledger = PaperLedger(router)
         broker = PaperBroker(market, terms, ledger)
         ledger.connect(broker)
-        self.simulated = Simulated(broker=broker, ledger=ledger)
+        self.made = Simulated(broker=broker, ledger=ledger)
         return ledger
 
 
-def _assemble(plan: RunPlan, maker: _BrokerMaker | None = None) -> Run:
+def _assemble(plan: RunPlan, maker: MakeBroker | None = None) -> Run:
     log = LogChoice(root=plan.log_folder, live=plan.stamp)
     if maker is None:
         return assemble(plan.settings, plan.facts, log=log)

@@ -21,6 +21,7 @@ class ExitReason(StrEnum):
     TRAILING_BREACH = "trailing_breach"
     DAILY_LOSS = "daily_loss"
     OPERATOR = "operator"
+    OUTAGE = "outage"
     UNPROTECTED = "unprotected"
     FOREIGN = "foreign"
 

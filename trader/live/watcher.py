@@ -14,12 +14,16 @@ _NO_ENTRIES = "no entries; stops and targets stay as they are"
 class Watcher:
     """One broker's listener. `on_change` is called after everything that changes what has to survive a crash."""
 
-    def __init__(self, router: Router, controls: Controls, alerts: Alerts) -> None:
+    def __init__(self, router: Router, alerts: Alerts) -> None:
         self._router = router
-        self._controls = controls
+        self._controls = Controls()
         self._alerts = alerts
         self._doubt: str | None = ""
         self.on_change: Callable[[], None] = _nothing
+
+    def connect(self, controls: Controls) -> None:
+        """Name the switches of the engine; before the first connection."""
+        self._controls = controls
 
     def on_fill(self, fill: Fill) -> None:
         """An execution of ours."""

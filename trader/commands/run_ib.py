@@ -1,0 +1,95 @@
+"""Puts link, feed and broker of Interactive Brokers together."""
+
+import random
+
+from trader.adapters.ib.broker import IbBroker
+from trader.adapters.ib.contract import Pinned
+from trader.adapters.ib.feed import IbFeed
+from trader.adapters.ib.library import load_library
+from trader.adapters.ib.link import Link
+from trader.adapters.ib.nights import Nights
+from trader.adapters.state.records import BrokerName
+from trader.adapters.state.writer import StateWriter
+from trader.app import Run
+from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms
+from trader.commands.run_plan import RunPlan
+from trader.domain.instruments import Instrument
+from trader.kernels.book import Terms
+from trader.live.ib_venue import BrokerClock, IbVenue, IbVenueTerms
+from trader.live.keeper import Keeper
+from trader.live.watcher import Watcher
+from trader.ports import Alerts, Broker
+from trader.router import Router
+
+LATE_S = 5.0
+"""What is due by the clock waits so long for its bar."""
+
+
+class IbParts:
+    """One run's. Called, it makes the broker; `venue` joins the parts with what they were made for."""
+
+    def __init__(self, plan: RunPlan, writer: StateWriter, alerts: Alerts) -> None:
+        settings, lockstep = plan.settings, plan.wiring.lockstep
+        self._plan = plan
+        self._writer = writer
+        self._alerts = alerts
+        self._library = load_library(settings.ib.library)
+        self._clock = BrokerClock()
+        terms = link_terms(settings, lockstep=lockstep)
+        self._link = Link(terms, self._library, alerts, random.Random())  # noqa: S311 -- jitter
+        if not lockstep:
+            self._link.on_sync(self._compare_clocks)
+        self._feed = IbFeed(
+            self._link,
+            self._library,
+            feed_terms(settings, plan.market, plan.facts.bar_minutes, lockstep=lockstep),
+            plan.calendar,
+            alerts,
+            self._clock.now_ns,
+        )
+        self._broker: IbBroker | None = None
+        self._watcher: Watcher | None = None
+
+    @property
+    def trades(self) -> bool:
+        """Whether orders go to Interactive Brokers."""
+        return self._plan.wiring.broker == BrokerName.IB
+
+    def __call__(self, market: Instrument, terms: Terms, router: Router) -> Broker:
+        """The broker, for `assemble`."""
+        del terms
+        settings = self._plan.settings
+        self._watcher = Watcher(router, self._alerts)
+        limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
+        self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher)
+        self._link.on_sync(self._synced)
+        return self._broker
+
+    def venue(self, run: Run, keeper: Keeper) -> IbVenue:
+        """Everything joined to the engine."""
+        settings, outages = self._plan.settings, self._plan.settings.ib.outages
+        if self._watcher is not None:
+            self._watcher.connect(run.engine.controls)
+            self._watcher.on_change = keeper.after_event
+        if self._broker is not None:
+            self._feed.closed.on_roll = self._rolled
+        terms = IbVenueTerms(
+            warmup_sessions=settings.ib.warmup_sessions,
+            late_s=LATE_S,
+            flatten_before_s=outages.flatten_before_min * 60.0 if outages.flatten_before_reset else None,
+            lockstep=self._plan.wiring.lockstep,
+        )
+        return IbVenue(terms, self._link, self._feed, self._clock, Nights(night_terms(settings)), self._broker)
+
+    async def _compare_clocks(self) -> None:
+        self._clock.told(await self._link.probe())
+
+    async def _synced(self) -> None:
+        if self._broker is not None:
+            self._broker.pin(self._feed.pinned)
+            await self._broker.sync()
+
+    def _rolled(self, month: Pinned, offset: float) -> None:
+        del offset
+        if self._broker is not None:
+            self._broker.pin(month)

@@ -1,0 +1,152 @@
+"""Live bars, and orders to Interactive Brokers or to the simulated broker: what a start and each second do there."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+from msgspec import Struct
+
+from trader.adapters.ib.broker import IbBroker
+from trader.adapters.ib.feed import IbFeed
+from trader.adapters.ib.link import Link
+from trader.adapters.ib.nights import Nights
+from trader.domain.bars import Bar
+from trader.domain.orders import ExitReason
+from trader.domain.units import MINUTE_NS, SECOND_NS
+from trader.engine import Engine
+from trader.live.restoring import Restored
+from trader.ports import Feed
+
+log = structlog.get_logger("trader.run")
+CLOCKS_AGREE_NS = 2 * SECOND_NS
+"""The broker tells whole seconds."""
+OUTAGE_AHEAD = "outage_ahead"
+
+
+class BrokerClock:
+    """The time as the broker has it: this machine's, and how far the broker's is from it where that matters."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = 0
+
+    def now_ns(self) -> int:
+        """Nanoseconds since 1970 UTC."""
+        return time.time_ns() + self._ahead_ns
+
+    def told(self, broker_ns: int) -> None:
+        """The broker has said that it is so late."""
+        ahead_ns = broker_ns - time.time_ns()
+        is_far = abs(ahead_ns) > CLOCKS_AGREE_NS
+        if is_far != (self._ahead_ns != 0):
+            log.warning("clocks_differ", seconds=round(ahead_ns / SECOND_NS), effect="the broker's counts")
+        self._ahead_ns = ahead_ns if is_far else 0
+
+
+class IbVenueTerms(Struct, frozen=True, kw_only=True):
+    """`warmup_sessions` of history before the first bar, 0 for none. What is due by the clock is done `late_s` after it
+    if no bar has come. `flatten_before_s` before a planned outage a position is closed; None: it is not.
+    """
+
+    warmup_sessions: int
+    late_s: float
+    flatten_before_s: float | None
+    lockstep: bool
+
+
+class IbVenue:
+    """One run's. `broker` is None where the simulated broker fills orders."""
+
+    def __init__(
+        self, terms: IbVenueTerms, link: Link, feed: IbFeed, clock: BrokerClock, nights: Nights, broker: IbBroker | None
+    ) -> None:
+        self._terms = terms
+        self._link = link
+        self._feed = feed
+        self._clock = clock
+        self._nights = nights
+        self._broker = broker
+        self._engine: Engine | None = None
+
+    @property
+    def feed(self) -> Feed:
+        """The closed bars."""
+        return self._feed
+
+    async def run(self) -> None:
+        """Keep the link up, the orders going and the bars watched."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._link.run(), name="link")
+            tasks.create_task(self._feed.run(), name="feed")
+            if self._broker is not None:
+                tasks.create_task(self._broker.run(), name="broker")
+
+    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
+        """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come."""
+        await self._link.wait_up()
+        before = await self._history(restored)
+        reached_ns = restored.ts_close_ns
+        is_simulated = self._broker is None
+        missed = [bar for bar in before if bar.ts_open_ns >= reached_ns] if is_simulated and reached_ns else []
+        warm = before[: len(before) - len(missed)]
+        engine.warm_up(warm)
+        if missed:
+            log.warning("caught_up", bars=await engine.catch_up(missed))
+        if before:
+            self._feed.begin_after(before[-1].ts_close_ns)
+        self._connect(engine)
+        if is_simulated:
+            engine.controls.reconciled()
+        return warm
+
+    def tick(self) -> None:
+        """What is due by the clock, bar or no bar."""
+        engine, terms = self._engine, self._terms
+        if engine is None or terms.lockstep:
+            return
+        now_ns = self._clock.now_ns()
+        engine.passage.advance(now_ns - round(terms.late_s * SECOND_NS))
+        ahead = self._nights.no_entries(now_ns)
+        engine.controls.withhold(OUTAGE_AHEAD, on=ahead is not None)
+        if terms.flatten_before_s is not None:
+            self._flatten_before_outage(engine, now_ns, terms.flatten_before_s)
+
+    async def drained(self) -> None:
+        """What was sent at the end has been answered."""
+        if self._broker is not None and self._link.is_up:
+            await self._broker.settle()
+        self._link.close()
+
+    async def _history(self, restored: Restored) -> list[Bar]:
+        if not self._terms.warmup_sessions:
+            return []
+        now_ns = self._clock.now_ns()
+        bars = await self._feed.history(now_ns, sessions=self._terms.warmup_sessions)
+        if restored.ts_close_ns and bars and restored.ts_close_ns < bars[0].ts_open_ns:
+            bars = await self._feed.missed(restored.ts_close_ns)
+        return bars
+
+    def _connect(self, engine: Engine) -> None:
+        self._engine = engine
+        controls = engine.controls
+        self._feed.on_forming = lambda ts_open_ns, _: engine.passage.advance(ts_open_ns)
+        self._feed.watch.on_stale = lambda is_stale: controls.mark_stale(on=is_stale)
+        self._feed.closed.is_flat = lambda: not engine.parts.book.position_qty and not engine.parts.book.working
+        if self._terms.lockstep:
+            self._feed.between = self._in_step
+        elif self._broker is not None:
+            self._feed.between = self._broker.settle
+
+    async def _in_step(self) -> None:
+        """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more."""
+        while True:
+            if self._broker is not None:
+                await self._broker.idle()
+            if await self._link.probe() % MINUTE_NS:
+                return
+
+    def _flatten_before_outage(self, engine: Engine, now_ns: int, before_s: float) -> None:
+        span = self._nights.next_window(now_ns)
+        if span is not None and now_ns < span.start_ns <= now_ns + round(before_s * SECOND_NS):
+            engine.parts.router.flatten(ExitReason.OUTAGE)
+            engine.parts.router.release()
