@@ -4,8 +4,9 @@ The daemon's work comes in steps, each of which is whole on the disk or at the e
 death the exchange goes on.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
 
 from msgspec.structs import replace
 from reconcile_builders import ACCOUNT, LAST, MOMENT, NOTHING, a_bracket
@@ -269,43 +270,66 @@ class Daemon:
         """Now, at the exchange's last price."""
         return replace(MOMENT, last_ticks=self.exchange.last_ticks, **changes)
 
-    def apply(self, plan: Plan) -> None:
-        """In the order that `Plan` gives; it does not die meanwhile."""
+    def apply(self, plan: Plan, steps: int = 1_000_000) -> None:
+        """In the order that `Plan` gives, as far as it lives."""
         self.left = 1_000_000
+        for _ in islice(self._acts(plan), steps):
+            pass
+
+    def _acts(self, plan: Plan) -> Iterator[None]:
+        """One step each: whole on the disk or at the exchange, or not at all."""
         if plan.bracket is not None:
+            yield
             self.bracket, self.entry_working = plan.bracket, True
         for each in plan.executions:
+            yield
             self.book(each)
-        self.executions += plan.foreign
-        was = self.position_qty
-        self.position_qty += plan.foreign_qty + plan.unexplained_qty
-        self._turned(was)
-        if plan.close_is_over:
-            self.closing = False
-        self._guard(plan)
+        if plan.foreign or plan.unexplained_qty:
+            yield  # by one transaction: else the next plan would find the same contracts again
+            self.executions += plan.foreign
+            was = self.position_qty
+            self.position_qty += plan.foreign_qty + plan.unexplained_qty
+            self._turned(was)
+        yield
+        self.closing = self.closing and not plan.close_is_over
+        yield from self._guards(plan)
         for each in plan.cancel:
+            yield
             self.exchange.cancel(each)
             if self.exchange.leg(each) is Leg.ENTRY and self.bracket and each.order_ref == self.bracket.order_ref:
                 self.entry_working = False
-        if plan.stop is not None and plan.amend_stop_ticks is not None:
-            self.exchange.amend(plan.stop, plan.amend_stop_ticks)
-        if plan.target is not None and plan.amend_target_ticks is not None:
-            self.exchange.amend(plan.target, plan.amend_target_ticks)
+        for one, level in ((plan.stop, plan.amend_stop_ticks), (plan.target, plan.amend_target_ticks)):
+            if one is not None and level is not None:
+                yield
+                self.exchange.amend(one, level)
         for each in plan.resolutions:
+            yield
             self.intents[each.order_ref] = replace(self.intents[each.order_ref], state=each.state)
+        yield
         self.entry_working = self.entry_working and not plan.entry_is_over
 
-    def _guard(self, plan: Plan) -> None:
+    def _guards(self, plan: Plan) -> Iterator[None]:
+        side = Side.SELL if plan.position_qty > 0 else Side.BUY
         if plan.protect_qty:
-            side = Side.SELL if plan.position_qty > 0 else Side.BUY
             name = protect_ref(plan.decision, next(self.laid))
-            order = Protect(order_ref=plan.decision, side=side, qty=plan.protect_qty, stop_ticks=plan.protect_ticks)
-            self.intend(name, order)
+            yield
+            self.intend(
+                name, Protect(order_ref=plan.decision, side=side, qty=plan.protect_qty, stop_ticks=plan.protect_ticks)
+            )
+            yield
             self.exchange.place(name, Leg.STOP, side, plan.protect_qty, plan.protect_ticks, plan.decision)
+            yield
             self.stop_ticks = plan.protect_ticks
         if plan.close_qty:
+            name = close_ref(plan.decision, next(self.laid))
+            yield
             self.closing = True
-            self.lay_close(plan.decision, plan.close_qty)
+            self.intend(
+                name,
+                Flatten(order_ref=plan.decision, side=side, qty=plan.close_qty, reason=ExitReason.UNPROTECTED),
+            )
+            yield
+            self.exchange.place(name, Leg.CLOSE, side, plan.close_qty, None, plan.decision)
 
     def _turned(self, was: int) -> None:
         """Levels and a close belong to a position: they end with it."""

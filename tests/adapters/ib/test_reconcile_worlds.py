@@ -136,6 +136,21 @@ def test_after_the_plan_the_book_is_the_brokers_and_every_position_is_stopped(
     assert_quiet(planned(daemon, policy))
 
 
+@settings(max_examples=400, deadline=None)
+@given(ANYTHING, st.integers(0, 30), st.lists(st.integers(0, 12), max_size=3), st.sampled_from(BOOKED))
+def test_a_crash_in_the_middle_of_mending_is_mended(
+    story: list[tuple], dies_after: int, again: list[int], policy: ForeignPolicy
+) -> None:
+    """As often as it dies."""
+    daemon = a_world(story, dies_after)
+    for steps in again:
+        daemon.apply(planned(daemon, policy), steps)
+    daemon.apply(planned(daemon, policy))
+    assert daemon.position_qty == daemon.exchange.position_qty
+    assert_safe(daemon, daemon.position_qty)
+    assert_quiet(planned(daemon, policy))
+
+
 @settings(max_examples=200, deadline=None)
 @given(ANYTHING, st.integers(0, 30))
 def test_beside_others_only_ours_is_stopped(story: list[tuple], dies_after: int) -> None:
