@@ -11,7 +11,7 @@ from trader.domain.orders import ExitReason, Unfilled
 from trader.gateway.faults import Fault, Verb
 
 CODES = sorted(set(REACTIONS) - {202})  # 202 comes with a cancel, and refuses nothing
-FAST = {"ack_timeout_s": 0.08, "ask_every_s": 0.02, "naked_grace_s": 0.05}
+FAST = {"ack_timeout_s": 0.08, "ask_every_s": 0.1, "naked_grace_s": 0.05}
 
 
 def refusal(nth: int, code: int) -> Fault:

@@ -49,7 +49,7 @@ class Asker:
             room.sender.open()
             room.is_applying = True
             try:
-                await self._look(self.contract)
+                await self._look_until_certain(self.contract)
                 await room.sender.idle()
             finally:
                 room.is_applying = False
@@ -122,7 +122,9 @@ class Asker:
         log.info("asking", why=whys or "poll")
         try:
             async with self._one_at_a_time:
-                await self._look(self.contract)
+                is_certain = await self._look(self.contract)
+            if not is_certain:
+                room.ask("the broker's side has not come to rest")
         except LinkError as error:
             log.warning("asked_in_vain", why=str(error))
             if whys and room.link.is_up:
@@ -142,22 +144,22 @@ class Asker:
     def _has_moved(self, activity: int) -> bool:
         return activity != self._room.wire.activity or not self._room.sender.is_idle
 
-    async def _look(self, contract: Pinned) -> None:
-        """Until one complete answer is of one moment, and leaves nothing to be asked about."""
-        room = self._room
+    async def _look_until_certain(self, contract: Pinned) -> None:
         for _ in range(LOOKS):
-            await room.sender.idle()
-            before = room.wire.activity
-            truth = await fetch_truth(room.link, contract, room.terms.account)
-            self._asked_s = room.now_s
-            if self._has_moved(before):
-                continue
-            self.truth = truth
-            is_certain = self._applier.apply(truth, contract)
-            if is_certain and not self._has_moved(before):
+            before = self._room.wire.activity
+            if await self._look(contract) and not self._has_moved(before):
                 return
-        if not room.is_applying:
-            room.ask("the broker's side has not come to rest")
-            return
         msg = "the broker's side does not come to rest"
         raise LinkError(msg)
+
+    async def _look(self, contract: Pinned) -> bool:
+        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
+        room = self._room
+        await room.sender.idle()
+        before = room.wire.activity
+        truth = await fetch_truth(room.link, contract, room.terms.account)
+        self._asked_s = room.now_s
+        if self._has_moved(before):
+            return False
+        self.truth = truth
+        return self._applier.apply(truth, contract)
