@@ -154,7 +154,7 @@ def test_gateway_away_is_75_and_the_account_stays_taken(tmp_path: Path, capsys: 
     assert caught.value.exit_code == 75
     assert KillFile(state).exists
     assert ACCOUNT not in str(caught.value) + capsys.readouterr().out
-    with pytest.raises(UnreachableError, match=r"KILL is there.*trader resume --clear-kill"):
+    with pytest.raises(UnreachableError, match=r"KILL is there: trader flatten \(pid .*trader resume --clear-kill"):
         control.run(Request(command=CommandName.STATUS), state, as_json=False)
 
 

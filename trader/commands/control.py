@@ -17,10 +17,6 @@ from trader.domain.decisions import Rule
 from trader.errors import UnreachableError, UsageError
 from trader.options import FileOptions
 
-_KILL_FILE = (
-    "`trader flatten` took the account, and a daemon sends nothing before one has started, has compared itself with the"
-    " broker and is told `trader resume --clear-kill`"
-)
 _RESET_RULES = ("consecutive_losses", "low_win_rate", "drawdown_proximity", "trailing_breach")
 
 
@@ -31,10 +27,11 @@ def run(request: Request, state: Path | None, *, as_json: bool) -> int:
     try:
         reply = ask(folder, request)
     except UnreachableError as error:
-        if KillFile(folder).exists:
-            msg = f"{error}. The file {folder / 'KILL'} is there: {_KILL_FILE}"
-            raise UnreachableError(msg) from None
-        raise
+        taken = KillFile(folder).why
+        if taken is None:
+            raise
+        msg = f"{error}. {taken}"
+        raise UnreachableError(msg) from None
     tell(request, reply, sys.stdout, as_json=as_json)
     return 0 if reply.ok else 1
 

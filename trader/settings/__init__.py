@@ -1,6 +1,6 @@
 """The configuration: typed, layered, checked, and hashed. The core is given values from it and never imports it."""
 
-from trader.settings.arming import arm_token, identity_of, is_paper_account, verify_armed
+from trader.settings.arming import arm_token, identity_of, verify_armed
 from trader.settings.hashing import decision_hash, full_hash
 from trader.settings.keys import decision_keys, limit_keys
 from trader.settings.layers import SHIPPED_DIR
@@ -17,7 +17,6 @@ __all__ = [
     "decision_keys",
     "full_hash",
     "identity_of",
-    "is_paper_account",
     "limit_keys",
     "load_settings",
     "unstated_limits",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trader.adapters.state.private import open_private
 from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
-from trader.domain.masking import masked
+from trader.domain.masking import is_paper_account, masked
 from trader.errors import AccessError, ConfigurationError, InputError
 from trader.settings.hashing import hash_of
 from trader.settings.keys import marks_by_key
@@ -23,11 +23,6 @@ _REMEDY = (
     "`(umask 077; trader check --arm-live ... > FILE)`, with the options that `trader run` will have, and live_token: "
     "FILE in the configuration"
 )
-
-
-def is_paper_account(account: str) -> bool:
-    """Whether Interactive Brokers gave the account for practice: those begin with D (DU, DF, DI)."""
-    return account.startswith("D")
 
 
 def identity_of(settings: Settings, broker: BrokerName, feed: str) -> AccountIdentity:

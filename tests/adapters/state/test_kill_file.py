@@ -28,6 +28,16 @@ def test_kill_file_says_who_and_when_until_it_is_removed(kill: KillFile) -> None
     assert (kill.exists, kill.remove()) == (False, False)
 
 
+def test_kill_file_tells_a_person_who_has_the_account_and_how_it_ends(kill: KillFile) -> None:
+    """Also where it does not say who."""
+    assert kill.why is None
+    kill.write(NOTE)
+    assert str(kill.why).startswith(f"{kill.path} is there: flatten (pid 77) took the account")
+    assert str(kill.why).endswith("`trader resume --clear-kill`")
+    kill.path.write_bytes(b"")
+    assert "another process took the account" in str(kill.why)
+
+
 @pytest.mark.parametrize("body", [b"", b"\xff", b'{"by":1}', b"x" * 5_000])
 def test_kill_file_counts_whatever_it_says(body: bytes, kill: KillFile) -> None:
     """An operator's `touch KILL` is as good as any."""

@@ -38,6 +38,18 @@ class KillFile:
             return True
         return True
 
+    @property
+    def why(self) -> str | None:
+        """Why nothing may be sent and no trading may start, for a person; None where there is no such file."""
+        if not self.exists:
+            return None
+        note = self.read()
+        who = "another process" if note is None else f"{note.by} (pid {note.pid})"
+        return (
+            f"{self.path} is there: {who} took the account, and a daemon sends nothing before it has compared itself "
+            "with the broker and is told `trader resume --clear-kill`"
+        )
+
     def read(self) -> KillNote | None:
         """What the file says; None where there is none, or where it cannot be understood."""
         try:
