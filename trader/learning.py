@@ -10,9 +10,9 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trader.advisor.calibration import Calibration, CalibrationState
+from trader.advisor.calibration import Calibration, CalibrationState, Pending
 from trader.advisor.hedge import REGIMES, ByRegime, HedgeState, Weights, capped, extra_loss
-from trader.advisor.outcomes import Case, Held, Outcome, OutcomeTracker
+from trader.advisor.outcomes import Case, Followed, Held, Outcome, OutcomeTracker, TrackerState
 from trader.domain.actions import Action
 from trader.fusion import FusionRules
 from trader.pipeline import Look
@@ -41,6 +41,24 @@ class Learned(Struct, frozen=True, kw_only=True):
     calibration: CalibrationState | None
     weights: HedgeState | None
     members: HedgeState | None
+
+
+class AskedState(Struct, frozen=True, kw_only=True):
+    """Who chose what at the question of bar `seq`, None where nobody has yet."""
+
+    seq: int
+    rl: Action
+    weights: Weights
+    llm: Action | None
+    decided: Action | None
+
+
+class Unsettled(Struct, frozen=True, kw_only=True):
+    """Questions of which nobody knows yet what became of them; every `seq` counts in the run that asked."""
+
+    tracker: TrackerState
+    asked: tuple[AskedState, ...]
+    pending: tuple[Pending, ...]
 
 
 class Members(Protocol):
@@ -164,6 +182,33 @@ class Learner:
             self._rules.clear()
         if self._ensemble is not None and learned.members is not None:
             self._ensemble.restore(learned.members)
+
+    def unsettled(self) -> Unsettled | None:
+        """What the next run may settle, where this one is cut; None where nothing is open."""
+        if not self._asked:
+            return None
+        return Unsettled(
+            tracker=self._tracker.state(),
+            asked=tuple(
+                AskedState(seq=seq, rl=asked.rl, weights=asked.weights, llm=asked.llm, decided=asked.decided)
+                for seq, asked in self._asked.items()
+            ),
+            pending=() if self._calibration is None else self._calibration.state().pending,
+        )
+
+    def go_on(self, unsettled: Unsettled, bars: int) -> None:
+        """Settle what a run of so many bars has left open; before the first bar."""
+        followed = tuple(
+            Followed(replace(each.case, seq=each.case.seq - bars), each.bars, each.running, each.net_cents)
+            for each in unsettled.tracker.followed
+        )
+        self._tracker.restore(replace(unsettled.tracker, followed=followed))
+        self._asked = {
+            each.seq - bars: _Asked(each.rl, each.weights, each.llm, each.decided) for each in unsettled.asked
+        }
+        if self._calibration is not None:
+            pending = tuple(replace(each, seq=each.seq - bars) for each in unsettled.pending)
+            self._calibration.restore(replace(self._calibration.state(), pending=pending))
 
     def _settle(self, outcomes: tuple[Outcome, ...]) -> None:
         for outcome in outcomes:

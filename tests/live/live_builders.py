@@ -6,7 +6,7 @@ A life is killed by copying its folder as it stands: what a process leaves that 
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 from replays import FACTS, synthetic_bars
 
+from trader.adapters.paper_broker import NO_FAULTS, Faults
 from trader.adapters.state.connection import Connect, Connection, Cursor, connect
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.records import AccountIdentity, BrokerName, LogHead, Mode, State
@@ -29,8 +30,9 @@ from trader.domain.bars import Bar
 from trader.domain.decisions import Proposal
 from trader.domain.instruments import Instrument, instrument
 from trader.engine import Engine
+from trader.errors import TraderError
 from trader.kernels.book import Terms
-from trader.live.keeper import Keeper
+from trader.live.keeper import Keeper, entries_end
 from trader.live.paper_ledger import PaperLedger, Simulated, simulated
 from trader.live.restoring import Restored, restore
 from trader.live.sections import Source
@@ -43,6 +45,7 @@ from trader.settings import Settings, load_settings
 
 ME = AccountIdentity(mode=Mode.PAPER, broker=BrokerName.PAPER, account="paper", instrument="NQ")
 LIMITS = WriterLimits(queue_changes=10_000, patience_s=30.0)
+AFTER_ALL_NS = 1 << 62
 HOLD = Proposal(Action.HOLD, 1.0)
 BUSY = (
     "strategy.name=flat",
@@ -54,7 +57,12 @@ BUSY = (
 )
 ALONE = (*BUSY, "advisor.backend=off")
 ADVISED = (*BUSY, "advisor.backend=rules", "fusion.llm_weight=0.6", "advisor.cache_minutes=60")
+EXHAUSTING = (*ALONE, "account.trailing_limit_usd=2500")
+STRICT = (*ALONE, "risk.max_consecutive_losses=2")
+BY_DAY = (*ALONE, "execution.entry_window=rth")
 LEARNING = (*ADVISED, "fusion.mode=adaptive")
+TWO = (*ALONE, "execution.qty=2", "execution.max_position_qty=2")
+IN_PARTS = Faults(entry_portions=dict.fromkeys(range(1, 100), (1, 1)))
 
 
 class ByTheClock:
@@ -73,6 +81,10 @@ class ByTheClock:
         return Proposal(Action(choices[digest[1] % len(choices)]), 0.6)
 
 
+Texts = tuple[bytes, ...]
+"""Account, orders, fills and risk of one bar's record, as they are written."""
+
+
 class Part(Struct, frozen=True):
     """What of a bar's record a restart must not change, as it is written."""
 
@@ -82,7 +94,7 @@ class Part(Struct, frozen=True):
     risk: Raw
 
     @property
-    def texts(self) -> tuple[bytes, ...]:
+    def texts(self) -> Texts:
         """Its four sections."""
         return tuple(bytes(each) for each in (self.account, self.orders, self.fills, self.risk))
 
@@ -135,15 +147,16 @@ class Life:
         *,
         seed: int = 1,
         breaks_at: int = 0,
-        on_trouble: Callable[[str], None] = lambda why: None,
-        now_ns: int = 1 << 62,
+        loop: asyncio.AbstractEventLoop | None = None,
+        faults: Faults = NO_FAULTS,
     ) -> None:
+        """`loop` is told when the state can be kept no more."""
         settings = settings_of(overrides)
         market = instrument(settings.market)
         made: list[Simulated] = []
 
         def broker(market: Instrument, terms: Terms, router: Router) -> PaperLedger:
-            made.append(simulated(market, terms, router))
+            made.append(simulated(market, terms, router, faults))
             return made[0].ledger
 
         run = assemble(settings, FACTS, log=None, strategy=ByTheClock(seed), broker=broker)
@@ -168,10 +181,16 @@ class Life:
             advisor=run.advice.identity,
             head=self._head,
             who="life",
+            gate=run.gate,
         )
         state = StateDb(folder, ME, connect=breaking(breaks_at))
-        self.found = state.snapshot()
-        self.restored: Restored = restore(self.found, self.source, now_ns)
+        try:
+            self.found = state.snapshot()
+            self.restored: Restored = restore(self.found, self.source, AFTER_ALL_NS)
+        except TraderError:
+            state.close()
+            raise
+        on_trouble = _unheard if loop is None else entries_end(self.engine.controls, loop)
         self.writer = StateWriter(state, LIMITS, on_trouble)
         self.keeper = Keeper(self.writer, self.source, self.found)
 
@@ -192,7 +211,7 @@ class Life:
         assert self.writer.close()
         return read(self.folder)
 
-    def lines(self) -> list[tuple[bytes, ...]]:
+    def lines(self) -> list[Texts]:
         """Of every bar's record so far."""
         return [
             msgspec.json.decode(msgspec.json.decode(line, type=Line).c, type=Part).texts
@@ -205,6 +224,10 @@ class Life:
         return LogHead(run_id="life", lines=chain.lines, hash=chain.head) if chain.lines else None
 
 
+def _unheard(why: str) -> None:
+    """Nobody asked to be told."""
+
+
 def read(folder: Path) -> State:
     """What a state folder holds."""
     state = StateDb(folder, ME, connect=breaking(0))
@@ -215,5 +238,14 @@ def read(folder: Path) -> State:
 
 
 def lived(state: State) -> State:
-    """What the account has lived through: a state without what differs from life to life."""
-    return replace(state, generation=0, remarks=(), log_head=None, progress=None)
+    """What the account has lived through: a state without what counts the bars or the lines of one life."""
+    answers, learned = state.answers, state.learned
+    return replace(
+        state,
+        generation=0,
+        remarks=(),
+        log_head=None,
+        progress=None,
+        answers=None if answers is None else replace(answers, gate=None),
+        learned=None if learned is None else replace(learned, unsettled=None),
+    )

@@ -40,6 +40,20 @@ class GateRules(Struct, frozen=True, kw_only=True):
     on_state_change: bool
 
 
+class GateMemory(Struct, frozen=True, kw_only=True):
+    """What a restart needs; `interval_due` and `silent_until` count the bars of the run that has ended."""
+
+    interval_due: int
+    silent_until: int
+    position_changed: bool
+    changed: int
+    position_qty: int
+    trades_closed: int
+    balance_cents: int
+    told_balance_cents: int
+    told_win_rate: float
+
+
 class Gate:
     """Decides bar by bar, and remembers the last question, the last answer and what the advisor knew of the account.
 
@@ -104,6 +118,32 @@ class Gate:
     def answered(self, seq: int) -> None:
         """An answer, fresh or cached, came at bar `seq`: the interval starts again."""
         self._interval_due = seq + self._interval_bars
+
+    def memory(self) -> GateMemory:
+        """What it remembers, counts of questions left out."""
+        return GateMemory(
+            interval_due=self._interval_due,
+            silent_until=self._silent_until,
+            position_changed=self._position_changed,
+            changed=self._changed,
+            position_qty=self._position_qty,
+            trades_closed=self._trades_closed,
+            balance_cents=self._balance_cents,
+            told_balance_cents=self._told_balance_cents,
+            told_win_rate=self._told_win_rate,
+        )
+
+    def restore(self, memory: GateMemory, bars: int) -> None:
+        """Go on as the gate of a run that has ended after so many bars."""
+        self._interval_due = memory.interval_due - bars
+        self._silent_until = memory.silent_until - bars
+        self._position_changed = memory.position_changed
+        self._changed = memory.changed
+        self._position_qty = memory.position_qty
+        self._trades_closed = memory.trades_closed
+        self._balance_cents = memory.balance_cents
+        self._told_balance_cents = memory.told_balance_cents
+        self._told_win_rate = memory.told_win_rate
 
     @property
     def asked(self) -> int:

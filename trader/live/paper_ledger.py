@@ -39,7 +39,6 @@ class PaperLedger:
         self._broker: Broker | None = None
         self._notes: list[Note] = []
         self._now_ns = 0
-        self._bracket = ""
         self._counts: dict[str, int] = {}
         self._open: dict[str, Order] = {}
 
@@ -52,8 +51,9 @@ class PaperLedger:
         notes, self._notes = self._notes, []
         return notes
 
-    def restore(self, intents: Iterable[Intent]) -> None:
+    def restore(self, intents: Iterable[Intent], now_ns: int) -> None:
         """Go on numbering, and ending, where another run stood; `intents` in the order in which they were written."""
+        self._now_ns = now_ns
         for intent in intents:
             self._begin(intent.order_ref, intent.order)
             if intent.state in ENDED:

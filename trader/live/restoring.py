@@ -63,7 +63,7 @@ def restore(state: State, source: Source, now_ns: int) -> Restored:
         _demand_whole(line, now_ns)
         _put_back(line, source)
         if source.simulated is not None:
-            source.simulated.ledger.restore(state.intents)
+            source.simulated.ledger.restore(state.intents, line.progress.ts_close_ns)
     remarks += _switch(state, source)
     remarks += _advise(state, source)
     open_ = what_is_open(state)
@@ -170,23 +170,27 @@ def _switch(state: State, source: Source) -> Iterator[str]:
 
 def _advise(state: State, source: Source) -> Iterator[str]:
     """Put back what the advisor need not be asked, or learn, again; of another advisor it is of no use."""
-    answers, learned = state.answers, state.learned
-    learner = source.engine.parts.learner
+    answers, learned, learner = state.answers, state.learned, source.engine.parts.learner
+    bars = 0 if state.progress is None else state.progress.bars
     if source.cache is not None and answers is not None:
         source.cache.restore(cache_state(answers))
         if not len(source.cache) and answers.entries:
             yield f"the answers of {answers.advisor} are left out: another advisor is asked"
+        if source.gate is not None and answers.gate is not None:
+            source.gate.restore(answers.gate, bars)
     if learner is not None and learned is not None:
         if learned.advisor != source.advisor:
             yield f"what was learned of {learned.advisor} is left out: the advisor is {source.advisor}"
         else:
-            yield from _teach(learner, learned)
+            yield from _teach(learner, learned, bars)
 
 
-def _teach(learner: Learner, kept: KeptLearned) -> Iterator[str]:
+def _teach(learner: Learner, kept: KeptLearned, bars: int) -> Iterator[str]:
     fresh = learner.learned()
     try:
         learner.restore(kept.learned)
+        if kept.unsettled is not None:
+            learner.go_on(kept.unsettled, bars)
     except (InvariantError, ValueError) as error:  # figures that no run has written
         learner.restore(fresh)
         yield f"what was learned is left out: {error}"

@@ -21,8 +21,10 @@ from trader.adapters.state.records import (
     Switches,
 )
 from trader.advisor.cache import AdviceCache, CacheState
+from trader.advisor.gate import Gate, GateMemory
 from trader.book import Book
 from trader.engine import Engine
+from trader.learning import Learner
 from trader.live.paper_ledger import Simulated
 from trader.parts import Reached
 
@@ -34,7 +36,10 @@ Take = Callable[[], Section | None]
 class Source(Struct, frozen=True, kw_only=True):
     """Whose state is kept. `simulated` is None with a real broker, `cache` None where no answer is given twice.
 
-    `advisor` is the advisor's identity, `head` the last line of the log so far (None before the first), `who` the run.
+    `gate` is what decides when the advisor is asked; a cache without it is asked as at a beginning.
+
+    `advisor` names who is learned of, the same from run to run: market, strategy and back end, not what was learned.
+    `head` is the last line of the log so far (None before the first), `who` the run.
     """
 
     engine: Engine
@@ -43,12 +48,13 @@ class Source(Struct, frozen=True, kw_only=True):
     advisor: str
     head: Callable[[], LogHead | None]
     who: str
+    gate: Gate | None = None
 
 
 def takes_of(source: Source, found: State) -> tuple[Take, ...]:
     """How each section of this run is taken."""
     parts = source.engine.parts
-    learner, cache, simulated = parts.learner, source.cache, source.simulated
+    learner, cache, simulated, gate = parts.learner, source.cache, source.simulated, source.gate
     takes: list[Take] = [
         lambda: progress_of(source.engine.reached()),
         BookTaken(parts.book),
@@ -60,9 +66,11 @@ def takes_of(source: Source, found: State) -> tuple[Take, ...]:
     if simulated is not None:
         takes.append(lambda: paper_orders(simulated.broker.state()))
     if cache is not None:
-        takes.append(lambda: kept_answers(cache.state()))
+        takes.append(lambda: kept_answers(cache.state(), None if gate is None else gate.memory()))
     if learner is not None:
-        takes.append(lambda: KeptLearned(advisor=source.advisor, learned=learner.learned()))
+        takes.append(
+            lambda: KeptLearned(advisor=source.advisor, learned=learner.learned(), unsettled=learner.unsettled())
+        )
     return tuple(takes)
 
 
@@ -126,9 +134,14 @@ def paper_state(orders: PaperOrders) -> PaperState:
     return _same(orders, PaperState)
 
 
-def kept_answers(state: CacheState) -> KeptAnswers:
+def kept_answers(state: CacheState, gate: GateMemory | None) -> KeptAnswers:
     """The answers that may be given again, as they are kept."""
-    return KeptAnswers(advisor=state.identity, scope=state.scope, entries=state.entries)
+    return KeptAnswers(advisor=state.identity, scope=state.scope, entries=state.entries, gate=gate)
+
+
+def kept_learned(learner: Learner, advisor: str) -> KeptLearned:
+    """What was learned of this advisor, as it is kept."""
+    return KeptLearned(advisor=advisor, learned=learner.learned(), unsettled=learner.unsettled())
 
 
 def cache_state(answers: KeptAnswers) -> CacheState:

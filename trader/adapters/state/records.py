@@ -9,10 +9,11 @@ from enum import StrEnum
 from msgspec import Struct
 
 from trader.advisor.cache import Entry, Scope
+from trader.advisor.gate import GateMemory
 from trader.domain.actions import Side
 from trader.domain.bars import Bar
 from trader.domain.orders import Bracket, ExitReason, Flatten, Order
-from trader.learning import Learned
+from trader.learning import Learned, Unsettled
 from trader.risk.counters import CountersState
 from trader.router import RouterState
 
@@ -187,18 +188,23 @@ class Switches(Kept, frozen=True):
 
 
 class KeptAnswers(Kept, frozen=True):
-    """The advisor's answers that may be given again, oldest first; `advisor` is the back end's identity."""
+    """The advisor's answers that may be given again, oldest first; `advisor` is the back end's identity.
+
+    `gate` is what decides when it is asked next.
+    """
 
     advisor: str
     scope: Scope | None
     entries: tuple[tuple[str, Entry], ...]
+    gate: GateMemory | None = None
 
 
 class KeptLearned(Kept, frozen=True):
-    """What was learned of the advisor that `advisor` names."""
+    """What was learned of the advisor that `advisor` names, and the questions of which nothing was learned yet."""
 
     advisor: str
     learned: Learned
+    unsettled: Unsettled | None = None
 
 
 class LogHead(Kept, frozen=True):
