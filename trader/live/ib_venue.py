@@ -134,6 +134,7 @@ class IbVenue:
         self._feed.closed.is_flat = lambda: not engine.parts.book.position_qty and not engine.parts.book.working
         if self._terms.lockstep:
             self._feed.between = self._in_step
+            self._link.on_lost(lambda _: self._feed.stop())  # a gateway in lockstep ends when its bars do
         elif self._broker is not None:
             self._feed.between = self._broker.settle
 
