@@ -34,6 +34,11 @@ class Outbox:
         """The event time."""
         return self._now_ns
 
+    @property
+    def holds_close(self) -> bool:
+        """A close has not left yet."""
+        return any(isinstance(order, Flatten) for order in self._waiting)
+
     def at(self, last: LastPrice, now_ns: int) -> None:
         """The last price with its time, and the event time: what the gate measures against."""
         self._last = last

@@ -155,6 +155,7 @@ class Router(News):
         """An entry, or the rest of one, will not be filled: protect what was. A close that failed may be sent again.
 
         `order_ref` is the bracket's: of its entry as long as that works, then of its close; or the close's own (`.c`).
+        The end of an entry must be told once: told again it would be taken for that of a close.
         """
         decision, _, suffix = order_ref.partition(".")
         self._gate.demand_known(decision)
@@ -162,7 +163,7 @@ class Router(News):
         if not suffix and self._entering.works_for(decision):
             self._gate.entry_ended()
             self._entering.ended()
-        elif self._holding.owns(decision):
+        elif self._holding.owns(decision) and not self._outbox.holds_close:
             self._gate.close_ended()
             self._holding.close_ended()
         self._entering.mark_working()
