@@ -9,6 +9,7 @@ from trader.adapters.paper_broker import PaperBroker, PaperState
 from trader.adapters.state.books import book_row, restore_book
 from trader.adapters.state.records import BookRow, KeptAnswers, LineMemory, PaperOrders
 from trader.advisor.cache import AdviceCache, CacheRules, CacheState
+from trader.advisor.gate import Gate, GateMemory, GateRules
 from trader.book import Book
 from trader.domain.actions import Side
 from trader.domain.instruments import INSTRUMENTS
@@ -28,6 +29,18 @@ ORDER_LIMITS = OrderLimits(
     max_order_qty=1, max_position_qty=1, collar_share=0.005, orders_per_minute=20, price_age_s=10.0
 )
 
+GATE_RULES = GateRules(
+    is_enabled=True,
+    is_selective=True,
+    confidence_threshold=0.7,
+    query_interval_bars=5,
+    query_cooldown_bars=3,
+    on_low_confidence=True,
+    on_entry=True,
+    on_interval=True,
+    on_state_change=True,
+)
+
 
 def a_router() -> Router:
     """A router as it begins."""
@@ -44,6 +57,15 @@ GIVEN = {
     Entering: {"_book", "_outbox", "_holding"},
     Holding: {"_book", "_outbox", "_news"},
     RoundTrip: {"_book", "_tick_value_cents"},
+    Gate: {
+        "_is_enabled",
+        "_is_selective",
+        "_threshold",
+        "_interval_bars",
+        "_cooldown_bars",
+        "_wanted",
+        "_asked_by_set",
+    },
     AdviceCache: {"_lasts_ns", "_decay", "_prefix", "_keyed", "_key", "hits", "evictions"},
 }
 """What configuration or the next bar gives."""
@@ -67,8 +89,9 @@ RENAMED = {
         (a_router()._holding._trip, RoundTripState),
         (OrderGate(ORDER_LIMITS), GateState),
         (AdviceCache(CacheRules(cache_minutes=5, reuse_decay=0.8), "rules@1"), CacheState),
+        (Gate(GATE_RULES, Book(TERMS).view()), GateMemory),
     ],
-    ids=["paper broker", "router", "entering", "holding", "round trip", "gate", "cache"],
+    ids=["paper broker", "router", "entering", "holding", "round trip", "order gate", "cache", "advisor's gate"],
 )
 def test_all_that_is_remembered_has_a_field(thing: object, state: type[Struct]) -> None:
     """An attribute that is new here is either given at the next start, or needs its field and a migration."""
