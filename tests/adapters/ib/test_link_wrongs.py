@@ -71,13 +71,13 @@ async def test_an_open_order_end_that_never_comes_keeps_the_link_from_coming_up(
     for message in (OPEN_ORDER_END, POSITION_END):
         async with running() as gateway:
             gateway.server.tap = lambda session, fields, frame, lost=message: (
-                None if fields[0] == lost else session.write(frame)
+                None if fields[0] == lost else session.write(frame_of(2_104) + frame)
             )
             hook = hook_of(seen, lambda link: link.state)
             async with linked(
                 gateway, waits=False, before=hook, connect_timeout_s=0.05, request_timeout_s=0.05
             ) as link:
-                await until(lambda: "no answer to the question for" in link.why)
+                await until(lambda: "no answer to the question for" in link.why and "2104" not in link.why)
                 assert seen == []
                 gateway.server.tap = None
                 await soon(link.wait_up())
@@ -217,9 +217,13 @@ async def test_a_client_id_that_stays_in_use_gives_way_to_one_that_may_only_flat
         ) as link:
             assert (link.is_up, link.may_trade, told.kinds[:1]) == (True, False, [AlertKind.LINK_LIMITED])
             assert gateway.server.session_of(9) is not None
+            ib = link.ib
+            await until(lambda: link.is_up and link.ib is not ib)
+            assert link.may_trade is False
             gateway.server.held_ids.clear()
             await until(lambda: link.is_up and link.may_trade)
             assert gateway.server.session_of(1) is not None
+            assert told.kinds == [AlertKind.LINK_LIMITED]
 
 
 async def test_a_gateway_that_is_not_up_yet_is_tried_again() -> None:

@@ -226,6 +226,20 @@ class IbTicker(Protocol):
     def updateEvent(self) -> Event: ...
 
 
+class Socket(Protocol):
+    """asyncio's view of a socket, or another loop's."""
+
+    def setsockopt(self, level: int, optname: int, value: int, /) -> None: ...
+
+
+class Transport(Protocol):
+    """asyncio's or another loop's."""
+
+    def abort(self) -> None: ...
+
+    def get_extra_info(self, name: str) -> Socket | None: ...
+
+
 class IbConnection(Protocol):
     """The library's socket."""
 
@@ -236,7 +250,7 @@ class IbConnection(Protocol):
     def hasData(self) -> Event: ...
 
     @property
-    def transport(self) -> object: ...
+    def transport(self) -> Transport | None: ...
 
 
 class IbClient(Protocol):

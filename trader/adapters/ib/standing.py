@@ -41,6 +41,7 @@ class Standing:
         self._alerts = alerts
         self._wall_ns = wall_ns
         self._state = LinkState.DOWN
+        self._logged = (LinkState.DOWN, self.why)
         self._up = asyncio.Event()
         self._watch = OutageWatch(Nights(nights), nights)
         tick_s = min(_TICK_S, loop_pause_s / _TICKS_A_PAUSE) if loop_pause_s else _TICK_S
@@ -76,9 +77,10 @@ class Standing:
     def move(self, state: LinkState, why: str | None = None) -> None:
         """It stands differently now."""
         self.why = self.why if why is None else why
-        if state is not self._state:
-            log.info("link_state", state=state.value, was=self._state.value, why=self.why)
         self._state = state
+        if state is not LinkState.CONNECTING and self._logged != (state, self.why):
+            self._logged = (state, self.why)  # a night of vain tries is one line
+            log.info("link_state", state=state.value, why=self.why)
         if state is LinkState.UP:
             self._watch.up(self._wall_ns())
             self._up.set()

@@ -68,6 +68,7 @@ class Supervisor:
         self._changes = 0  # each of them asks for a synchronisation; `_synced` is the last one that has had it
         self._synced = 0
         self._cut_at: float | None = None
+        self._is_limited = False
         self._is_closed = False
         self._wake = asyncio.Event()
 
@@ -108,9 +109,10 @@ class Supervisor:
         self.wire = await self.dialer.dial(self._error, self._lost)
         self._changes += 1
         self.pulse.begin()
-        if self.dialer.is_fallback:
+        if self.dialer.is_fallback and not self._is_limited:
             why = f"client id {self._terms.dial.client_id} is in use (326): connected as the fallback"
             self._alerts.alert(AlertKind.LINK_LIMITED, why=why, effect="it may only flatten; end the other connection")
+        self._is_limited = self.dialer.is_fallback
         await self._serve(self.wire)
 
     async def _serve(self, wire: Wire) -> None:
@@ -131,7 +133,8 @@ class Supervisor:
                 msg = f"trying client id {terms.dial.client_id} again"
                 raise LinkError(msg)
             elif due_in_s is not None and due_in_s <= 0:
-                await self._feel_pulse(wire)
+                with suppress(LinkError):
+                    await self.pulse.probe(wire)
             else:
                 await self._rest(min(due_in_s or terms.own_id_every_s, terms.own_id_every_s))
 
@@ -141,13 +144,6 @@ class Supervisor:
             msg = f"the gateway has been without the broker for {self._terms.lost_max_s:g} s"
             raise LinkError(msg)
         await self._rest(left_s)
-
-    async def _feel_pulse(self, wire: Wire) -> None:
-        changes = self._changes
-        with suppress(LinkError):
-            await self.pulse.probe(wire)
-        if changes != self._changes:
-            self.pulse.misses = 0  # a pause or an outage meanwhile: silence says nothing of the peer
 
     async def _sync(self, wire: Wire, failures: int) -> int:
         """Let everybody get in step, then be up; the number of failures in a row."""
@@ -170,7 +166,7 @@ class Supervisor:
         if changes == self._changes:
             self._synced = changes
             self._backoff.reset()
-            self.pulse.misses = 0
+            self.pulse.misses = 0  # those of a pause or an outage say nothing of the peer
             self._standing.move(LinkState.UP, "in step with the broker")
         return 0
 

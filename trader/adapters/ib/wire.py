@@ -5,12 +5,12 @@ library's orders are frozen and its subscriptions dead, without a word.
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from msgspec import Struct
 
-from trader.adapters.ib.foreign import IB, IbContract
+from trader.adapters.ib.foreign import IB, IbContract, Transport
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.logs import without_accounts
 from trader.errors import LinkError, RefusedError
@@ -19,6 +19,7 @@ T = TypeVar("T")
 IN_USE, PORT_MOVED = 326, 1300
 REFUSALS = frozenset({IN_USE, 501, 502, 503, 504, PORT_MOVED})
 """Errors of the start that concern no request, after which there will be no connection."""
+DATA_FARMS = frozenset({2103, 2104, 2105, 2106, 2107, 2108, 2119, 2157, 2158})
 NO_REQUEST = -1
 _KEEPALIVE = (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 2))
 
@@ -144,13 +145,14 @@ class Wire:
         """Let go of the connection. A dead one is cut: its peer will not take what is still to be written."""
         self.lose(why)
         transport = self.ib.client.conn.transport
-        if not isinstance(transport, asyncio.Transport):
+        if transport is None:
             return
         if is_dead:
             transport.abort()
-        else:
+            return
+        with suppress(RuntimeError):  # a loop's objection to closing what is closed
             self.ib.disconnect()
-            asyncio.get_running_loop().call_later(self._terms.request_timeout_s, transport.abort)
+        asyncio.get_running_loop().call_later(self._terms.request_timeout_s, transport.abort)
 
     @asynccontextmanager
     async def _until(self, seconds: float) -> AsyncIterator[None]:
@@ -177,7 +179,9 @@ class Wire:
     def _error(self, request: int, code: int, text: str, contract: IbContract | None) -> None:
         del contract
         said = without_accounts(text, self._account)
-        if request == NO_REQUEST and not self._is_open:
+        if request == NO_REQUEST and code in DATA_FARMS:
+            pass  # they come by the dozen, and concern the market data only
+        elif request == NO_REQUEST and not self._is_open:
             self._remark = f"; the broker says {code}: {said}"
             if code in REFUSALS:
                 self._in_use = code == IN_USE
@@ -194,9 +198,9 @@ class Wire:
         self._bytes_at = asyncio.get_running_loop().time()
 
 
-def keep_alive(transport: object) -> None:
+def keep_alive(transport: Transport | None) -> None:
     """Let the system find out too that a peer is gone, in about 20 s."""
-    held = transport.get_extra_info("socket") if isinstance(transport, asyncio.BaseTransport) else None
+    held = None if transport is None else transport.get_extra_info("socket")
     if held is None:
         return
     held.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
