@@ -6,7 +6,7 @@ A life is killed by copying its folder as it stands: what a process leaves that 
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -102,17 +102,16 @@ class Part(Struct, frozen=True):
 class Unsynced:
     """A connection that does not wait for the disk, and may break at a statement."""
 
-    def __init__(self, inner: Connection, at: int) -> None:
+    def __init__(self, inner: Connection, at: int, break_: Callable[[], None]) -> None:
         self._inner = inner
         self._left = at
+        self._break = break_
 
     def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Cursor:
-        """Pass the statement on, or say what SQLite says of a disk that is full."""
+        """Pass the statement on, or break."""
         self._left -= 1
         if not self._left:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorname = "SQLITE_FULL"
-            raise error
+            self._break()
         return self._inner.execute(sql.replace("synchronous=FULL", "synchronous=OFF"), parameters)
 
     def close(self) -> None:
@@ -120,9 +119,16 @@ class Unsynced:
         self._inner.close()
 
 
-def breaking(at: int) -> Connect:
+def fill_up() -> None:
+    """Say what SQLite says of a disk that is full."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorname = "SQLITE_FULL"
+    raise error
+
+
+def breaking(at: int, break_: Callable[[], None] = fill_up) -> Connect:
     """Connections that break at their statement `at`, counted from 1; 0 never."""
-    return lambda path: Unsynced(connect(path), at)
+    return lambda path: Unsynced(connect(path), at, break_)
 
 
 @cache
@@ -147,6 +153,7 @@ class Life:
         *,
         seed: int = 1,
         breaks_at: int = 0,
+        break_: Callable[[], None] = fill_up,
         loop: asyncio.AbstractEventLoop | None = None,
         faults: Faults = NO_FAULTS,
     ) -> None:
@@ -183,7 +190,7 @@ class Life:
             who="life",
             gate=run.gate,
         )
-        state = StateDb(folder, ME, connect=breaking(breaks_at))
+        state = StateDb(folder, ME, connect=breaking(breaks_at, break_))
         try:
             self.found = state.snapshot()
             self.restored: Restored = restore(self.found, self.source, AFTER_ALL_NS)
