@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 from builders import MINUTE_NS, OPEN_NS, a_question, an_account
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from trader.advisor.base_rate import RateState
@@ -20,7 +22,7 @@ from trader.domain.bars import Bar
 from trader.domain.decisions import AdviceStatus, NotAsked, Proposal
 from trader.domain.sessions import Calendar
 from trader.fusion import FusionRules
-from trader.learning import Adaptive, AdaptiveCosts, Learned, Learner, Thresholds
+from trader.learning import Adaptive, AdaptiveCosts, Learned, Learner, Thresholds, Unsettled
 from trader.outlook import Outlook, Reading
 from trader.pipeline import Look
 
@@ -92,6 +94,15 @@ class School:
         self.learner.on_bar(look, 10.0, NEVER_NS)
         if llm is not None:
             self.learner.advised(self.seq, llm)
+
+    @property
+    def level(self) -> int:
+        """Where the market stands."""
+        return self._level
+
+    def continue_at(self, level: int) -> None:
+        """The market stands there, before the first bar."""
+        self._level = level
 
     def weight(self, regime: int = 1) -> float:
         """The advisor's weight in that regime."""
@@ -323,6 +334,13 @@ def learned_school(make: Callable[[], dict[str, Any]]) -> tuple[School, Calibrat
     return school, calibration
 
 
+def teach(school: School, calibration: Calibration, moves: list[int], begun: int = 0) -> None:
+    """A lesson a bar; what is said depends on the bar's number in the whole."""
+    for number, move in enumerate(moves, start=begun):
+        school.bar(move, rl=SELL if number % 2 else BUY, llm=BUY if number % 3 else None, regime=number % 3 - 1)
+        advise(calibration, school.seq)
+
+
 def everything() -> dict[str, Any]:
     """All that can learn."""
     return {"calibration": Calibration(LEARNS, 3.0), "adaptive": adaptive(share=0.01), "ensemble": Choir()}
@@ -353,6 +371,39 @@ def test_learned_state_holds_no_advice_that_waits() -> None:
     assert learned.calibration is not None
     assert learned.calibration.pending == ()
     assert [one.seq for one in calibration.state().pending] == [39]
+
+
+@settings(max_examples=50)
+@given(moves=st.lists(st.sampled_from([0, 10, TARGET, -10, -TARGET]), min_size=2, max_size=40), data=st.data())
+def test_run_that_is_cut_settles_in_the_next_what_was_open(moves: list[int], data: st.DataObject) -> None:
+    """What it has learned and what it waits for, by way of JSON, come to what an uncut run learns."""
+    cut = data.draw(st.integers(1, len(moves)))
+    whole = School(**(parts := everything()))
+    teach(whole, parts["calibration"], moves)
+
+    first = School(**(parts := everything()))
+    teach(first, parts["calibration"], moves[:cut])
+    learned = msgspec.json.decode(msgspec.json.encode(first.learner.learned()), type=Learned)
+    unsettled = msgspec.json.decode(msgspec.json.encode(first.learner.unsettled()), type=Unsettled)
+    second = School(**(parts := everything()))
+    second.continue_at(first.level)
+    second.learner.restore(learned)
+    second.learner.go_on(unsettled, bars=cut)
+    teach(second, parts["calibration"], moves[cut:], begun=cut)
+
+    assert second.learner.learned() == whole.learner.learned()
+    was, is_ = whole.learner.unsettled(), second.learner.unsettled()
+    assert was is not None
+    assert is_ is not None
+    assert [each.seq for each in is_.asked] == [each.seq - cut for each in was.asked]
+    assert [each.seq for each in is_.pending] == [each.seq - cut for each in was.pending]
+
+
+def test_run_that_waits_for_nothing_has_nothing_unsettled() -> None:
+    """At the end of a session all is settled."""
+    school, _ = learned_school(everything)
+    school.learner.end()
+    assert school.learner.unsettled() is None
 
 
 def test_learned_state_of_parts_that_are_not_there_is_none_and_changes_nothing() -> None:
