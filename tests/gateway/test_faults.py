@@ -13,7 +13,8 @@ from ib_insync import IB, LimitOrder, MarketOrder
 from trader.errors import InputError
 from trader.gateway.faults import FRAME_VERBS, ORDER_VERBS, Chance, Fault, Verb, read_faults
 from trader.gateway.gateway import Gateway
-from trader.gateway.mischief import _DOING, OrderMischief, play_faults
+from trader.gateway.mischief import _DOING, play_faults
+from trader.gateway.order_mischief import OrderMischief
 
 UP = (8_000.0, 8_010.0, 7_995.0, 8_004.0)
 MORE = (8_004.0, 8_020.0, 8_004.0, 8_015.0)

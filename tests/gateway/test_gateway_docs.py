@@ -25,11 +25,12 @@ def block(language: str) -> str:
 
 
 def test_the_command_listens_and_the_program_buys(tmp_path: Path) -> None:
-    """As they stand there, on a free port; the ledger holds the bracket."""
+    """As they stand there, on a free port; the ledger holds the bracket, the last line what a script has done."""
     command, said = block("console").removeprefix("$ trader ").splitlines()
     arguments = command.replace("4002", "0").split()
-    ledger = tmp_path / "ledger.jsonl"
-    whole = [sys.executable, "-m", "trader", *arguments, "--ledger", str(ledger)]
+    ledger, script = tmp_path / "ledger.jsonl", tmp_path / "script.yaml"
+    script.write_text("- {do: error, bar: 0, code: 2106}\n- {do: lose, nth: 9}\n")
+    whole = [sys.executable, "-m", "trader", *arguments, "--ledger", str(ledger), "--faults", str(script)]
     with subprocess.Popen(whole, stdout=subprocess.PIPE, text=True) as gateway:
         try:
             assert gateway.stdout is not None
@@ -49,21 +50,24 @@ def test_the_command_listens_and_the_program_buys(tmp_path: Path) -> None:
     assert listening == f"{said}\n".replace("4002", port)
     assert program.stdout.startswith("bought at ")
     assert (found["orders"], found["executions"], found["position"]) == (3, 1, 1)
+    assert found["fired"] == {"error": 1}
     events = [json.loads(line)["event"] for line in ledger.read_text().splitlines()]
     assert sorted(set(events)) == ["executed", "link", "placed"]
 
 
 def test_the_script_is_one(tmp_path: Path) -> None:
-    """Four faults."""
+    """Five faults."""
     script = tmp_path / "script.yaml"
     script.write_text(block("yaml"))
-    assert len(read_faults(script)) == 4
+    assert len(read_faults(script)) == 5
 
 
 def test_every_verb_and_no_other_is_described() -> None:
     """The table of faults is complete."""
     rows = re.findall(
-        r"^\| ((?:`\w+` ?)+)\|", TEXT.partition("## What can go wrong")[2].partition("## The ledger")[0], re.MULTILINE
+        r"^\| ((?:`\w+` ?)+)(?:with `message` )?\|",
+        TEXT.partition("## What can go wrong")[2].partition("## The ledger")[0],
+        re.MULTILINE,
     )
     assert {verb for row in rows for verb in re.findall(r"`(\w+)`", row)} == set(Verb)
 

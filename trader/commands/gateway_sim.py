@@ -15,14 +15,21 @@ from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.errors import InputError, UsageError
 from trader.gateway.account import AccountTerms
-from trader.gateway.checker import check
+from trader.gateway.checker import Findings, check
 from trader.gateway.faults import read_faults
 from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
-from trader.gateway.mischief import OrderMischief, play_faults
+from trader.gateway.mischief import play_faults
+from trader.gateway.order_mischief import OrderMischief
 from trader.gateway.playing import AtOnce, Lockstep, Rhythm, Timed, play
 from trader.options import BarOptions, FileOptions, GatewayOptions, ShortOptions
 from trader.settings import Settings
+
+
+class LastLine(Findings, frozen=True, kw_only=True):
+    """What is said at the end: the checker's findings, and how often each verb of the script has happened."""
+
+    fired: dict[str, int]
 
 
 def run(bars: BarOptions, files: FileOptions, wanted: GatewayOptions) -> None:
@@ -38,7 +45,8 @@ def run(bars: BarOptions, files: FileOptions, wanted: GatewayOptions) -> None:
     if wanted.ledger is not None:
         _keep(wanted.ledger, gateway.ledger.lines())
     found = check(gateway.ledger.entries, until_s=gateway.ledger.now_s)
-    sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    said = LastLine(**msgspec.structs.asdict(found), fired=dict(sorted(orders.fired.items())))
+    sys.stdout.write(msgspec.json.encode(said).decode() + "\n")
 
 
 async def _serve(gateway: Gateway, rhythm: Rhythm, port: int) -> None:

@@ -61,6 +61,26 @@ class Account:
         self.realized_cents -= commission
         return realized
 
+    def settle(self, contract: Contract, price_ticks: int) -> int:
+        """The contract ends: its position is paid out at a price. The signed quantity that settles it."""
+        held = self.positions.get(contract.con_id)
+        if held is None or not held.qty:
+            return 0
+        gained = (held.qty * price_ticks - held.cost_ticks) * contract.tick_value_cents
+        self.realized_cents += gained
+        self.cash_cents += gained
+        settling = -held.qty
+        held.qty = held.cost_ticks = 0
+        return settling
+
+    def correct(self, contract: Contract, signed_ticks: int, *, has_closed: bool) -> None:
+        """An execution had another price: quantity, signed, times the ticks between them."""
+        if has_closed:
+            self.realized_cents -= signed_ticks * contract.tick_value_cents
+            self.cash_cents -= signed_ticks * contract.tick_value_cents
+        else:
+            self.positions[contract.con_id].cost_ticks += signed_ticks
+
     def average_cost(self, contract: Contract) -> float:
         """Dollars a contract, the multiplier in it; 0.0 when flat."""
         held = self.positions.get(contract.con_id)

@@ -68,8 +68,8 @@ class AccountAnswers:
         self.on_probe(session)
 
     def tell_time(self, session: Session, ts_ns: int | None = None) -> None:
-        """49. The market's clock, or `ts_ns` of it."""
-        session.send([Message.CURRENT_TIME, 1, (self._market.now_ns if ts_ns is None else ts_ns) // SECOND_NS])
+        """49. The broker's clock, or `ts_ns`."""
+        session.send([Message.CURRENT_TIME, 1, (self._market.told_ns if ts_ns is None else ts_ns) // SECOND_NS])
 
     def _positions(self, session: Session, fields: list[str]) -> None:
         del fields
@@ -86,7 +86,7 @@ class AccountAnswers:
         for held in self._account.positions.values():
             if held.qty:
                 session.send(layouts.portfolio(name, self._account.holding(held.contract, self._reporter.price_ticks)))
-        session.send([Message.ACCOUNT_TIME, 1, f"{central(self._market.now_ns):%H:%M}"])
+        session.send([Message.ACCOUNT_TIME, 1, f"{central(self._market.told_ns):%H:%M}"])
         session.send([Message.ACCOUNT_DOWNLOAD_END, 1, name])
 
     def _updates_multi(self, session: Session, fields: list[str]) -> None:

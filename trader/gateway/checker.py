@@ -64,7 +64,7 @@ class _State:
                 self.working.pop(entry.perm_id, None)
             case Event.EXECUTED:
                 self._execute(entry)
-            case Event.MANUAL:
+            case Event.MANUAL | Event.SETTLED:
                 self.positions[entry.con_id] = entry.position
                 self.wrong[entry.con_id] = False
             case Event.LINK:

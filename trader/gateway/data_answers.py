@@ -70,7 +70,7 @@ class DataAnswers:
         except HistoryRefusedError as refused:
             session.send(layouts.error(wanted.req_id, refused.code, str(refused)))
             return
-        now = stamp(self._market.now_ns, is_epoch=False)
+        now = stamp(self._market.told_ns, is_epoch=False)
         session.send(layouts.history(wanted.req_id, bars[0].stamp if bars else now, now, bars))
         if wanted.keeps_up:
             self.is_wanted.set()

@@ -5,12 +5,13 @@ from itertools import count
 from msgspec.structs import replace
 
 from trader.gateway.account import Account
+from trader.gateway.contracts import Contract
 from trader.gateway.fills import Costs
 from trader.gateway.intake import ORDERS_A_SIDE_MAX, Refusal, Taker, refusal, resting
 from trader.gateway.ledger import Event, Ledger
 from trader.gateway.market import Market
 from trader.gateway.matcher import Matcher
-from trader.gateway.orders import OrderSpec, Resting, Status
+from trader.gateway.orders import Act, OrderSpec, Resting, Status, Step, leg_of
 from trader.gateway.ports import Notices, Quirks
 
 FIRST_PERM_ID = 900_000_001
@@ -22,11 +23,12 @@ class Exchange:
     def __init__(
         self, market: Market, account: Account, costs: Costs, notices: Notices, quirks: Quirks, ledger: Ledger
     ) -> None:
-        self.matcher = Matcher(market, account, costs, notices, ledger)
+        self.matcher = Matcher(market, account, costs, notices, quirks, ledger)
         self.book = self.matcher.book
         self.executions = self.matcher.executions
         self.account = account
         self.fills_at_once = True
+        self.expired: set[Contract] = set()
         self.ledger = ledger
         self._market = market
         self._notices = notices
@@ -36,9 +38,20 @@ class Exchange:
     def place(self, client_id: int, spec: OrderSpec, *, reuses_ids: bool = False) -> None:
         """Take an order, modify the working one of that id, or refuse."""
         known = self.book.get(client_id, spec.order_id)
-        if known is not None and known.is_working:
-            self._modify(known, spec)
+        is_known = known is not None and known.is_working
+        self._begin(Step.MODIFY if is_known else Step.NEW, known.spec if known is not None and is_known else spec)
+        if self._quirks.is_lost():
             return
+        if known is not None and is_known:
+            self._modify(known, spec)
+        else:
+            self._place(client_id, spec, reuses_ids=reuses_ids)
+        lie = self._quirks.lie()
+        if lie is not None:
+            self._notices.on_error(client_id, spec.order_id, lie.code, lie.text)
+
+    def _place(self, client_id: int, spec: OrderSpec, *, reuses_ids: bool) -> None:
+        known = self.book.get(client_id, spec.order_id)
         if known is not None and not reuses_ids:
             code, why = (
                 (104, "Cannot modify a filled order.") if known.status is Status.FILLED else (103, "Duplicate order id")
@@ -53,6 +66,7 @@ class Exchange:
             self._answer_what_if(made)
             return
         made.portions = self._quirks.portions(made.qty)
+        made.is_untold = self._quirks.is_untold()
         self.book.add(made)
         self.ledger.order(Event.PLACED, made)
         if spec.transmit:
@@ -64,15 +78,24 @@ class Exchange:
         if order is None:
             text = f"OrderId {order_id} that needs to be cancelled is not found."
             self._notices.on_error(client_id, order_id, 10147, text)
+            return
+        self._begin(Step.CANCEL, order.spec)
+        lie = self._quirks.lie()
+        if lie is not None:
+            self._notices.on_error(client_id, order_id, lie.code, lie.text)
         elif not order.is_working:
             text = f"OrderId {order_id} that needs to be cancelled can not be cancelled, state: {order.status}."
             self._notices.on_error(client_id, order_id, 10148, text)
-        elif self._quirks.fills_before_cancel() and self.book.is_active(order):
+        elif self.book.is_active(order) and self._quirks.fills_before_cancel():
             self.matcher.fill_at_last(order)
             text = f"Cancel attempted when order is not in a cancellable state.  Order permId =  {order.perm_id}"
             self._notices.on_error(client_id, order_id, 161, text)
         else:
+            is_late = self.book.is_active(order) and self._quirks.fills_after_cancel()
             self.matcher.end(order, Status.CANCELLED, "")
+            if is_late:
+                order.portions.clear()
+                self.matcher.fill_at_last(order)
 
     def cancel_all(self) -> None:
         """Cancel the orders of every client."""
@@ -94,6 +117,22 @@ class Exchange:
         self.ledger.manual(contract.con_id, signed_qty, price, self.account.qty(contract))
         self._notices.on_account(contract)
 
+    def end_contract(self) -> None:
+        """The front month's last day has come: its orders end, its position is settled in cash at the last price."""
+        contract = self._market.front
+        self.expired.add(contract)
+        for order in self.book.working():
+            if order.is_working and order.contract == contract:
+                self.matcher.end(order, Status.CANCELLED, "Contract has expired")
+        price = self.matcher.last_ticks(contract)
+        settled = self.account.settle(contract, price)
+        if settled:
+            self.ledger.settled(contract.con_id, settled, price)
+            self._notices.on_account(contract)
+
+    def _begin(self, step: Step, spec: OrderSpec) -> None:
+        self._quirks.consider(Act(step=step, leg=leg_of(spec, self.account.qty(self._market.front))))
+
     def _made(self, client_id: int, spec: OrderSpec, perm_id: int) -> Resting | Refusal:
         wrong = refusal(spec, self.account.terms.name)
         if wrong is not None:
@@ -101,6 +140,8 @@ class Exchange:
         found = [] if spec.contract.sec_type == "CONTFUT" else self._market.find(spec.contract)
         if len(found) != 1:
             return Refusal(200, "No security definition has been found for the request")
+        if found[0] in self.expired:
+            return Refusal(201, "Order rejected - reason:The contract has expired")
         if spec.parent_id and self.book.get(client_id, spec.parent_id) is None:
             return Refusal(135, f"Can't find order with id ={spec.parent_id}")
         session = self._market.session

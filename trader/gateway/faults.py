@@ -14,6 +14,7 @@ import yaml
 from msgspec import Struct
 
 from trader.errors import InputError
+from trader.gateway.orders import Kind, Leg, Step
 
 FAULTS_MAX = 10_000
 
@@ -37,7 +38,15 @@ class Verb(StrEnum):
     REJECT = "reject"
     PARTIAL = "partial"
     FILL_BEFORE_CANCEL = "fill_before_cancel"
+    FILL_AFTER_CANCEL = "fill_after_cancel"
+    ERROR_ON = "error_on"
+    SWALLOW = "swallow"
+    LOSE = "lose"
+    CORRECTED_EXECUTION = "corrected_execution"
     MANUAL_TRADE = "manual_trade"
+    MANUAL_ORDER = "manual_order"
+    EXPIRY = "expiry"
+    CLOCK_JUMP = "clock_jump"
     MISSING_BAR = "missing_bar"
     DUPLICATE_BAR = "duplicate_bar"
     LATE_BAR = "late_bar"
@@ -47,17 +56,32 @@ class Verb(StrEnum):
 
 
 FRAME_VERBS = frozenset({Verb.DROP, Verb.DELAY, Verb.DUPLICATE, Verb.REORDER, Verb.TRUNCATE})
-ORDER_VERBS = frozenset({Verb.REJECT, Verb.PARTIAL, Verb.FILL_BEFORE_CANCEL})
+LEG_VERBS = frozenset(
+    {
+        Verb.REJECT,
+        Verb.PARTIAL,
+        Verb.FILL_BEFORE_CANCEL,
+        Verb.FILL_AFTER_CANCEL,
+        Verb.ERROR_ON,
+        Verb.SWALLOW,
+        Verb.LOSE,
+    }
+)
+ORDER_VERBS = LEG_VERBS | {Verb.CORRECTED_EXECUTION}
 BAR_VERBS = frozenset(Verb) - FRAME_VERBS - ORDER_VERBS
 
 
 class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One fault. When: `bar`, so many bars after the start (0 is the first that is played); or `nth`, counted from 1
-    among what the verb is about (frames of `message`, new orders, cancels); or each time with probability `rate`.
+    among what the verb is about (frames of `message`, orders, cancels, executions); or each time with probability
+    `rate`. Of orders and cancels only those count that are about `leg`, and of `error_on` and `reject` those that are
+    `step`, where these are given: without a step, new and modified orders.
 
-    `message` is the number of the frames that are meant, 0 any. `bars` is how long it lasts, `seconds` how long a frame
-    is held back. `code` and `text` are an error's; of an outage the code that ends it (1101: subscriptions are lost).
-    `qty` is signed, `portions` are contracts, `ticks` a revision's, `client` a client id, `ids` how far ids roll back.
+    `message` is the number of the frames that are meant, 0 any; of `error_on` the request that is answered by the
+    error, 0 an order. `bars` is how long it lasts, `seconds` how long a frame is held back, or by how much the clock
+    jumps. `code` and `text` are an error's; of an outage the code that ends it (1101: subscriptions are lost). `qty` is
+    signed, `portions` are contracts, `ticks` a revision's, a correction's, or how far from the last price a manual
+    order of type `kind` is; `client` is a client id, `ids` how far ids roll back.
     `tells` says that what happens during an outage is told at once, and not when it ends.
     """
 
@@ -73,6 +97,9 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     qty: int = 0
     portions: tuple[int, ...] = ()
     ticks: int = 4
+    leg: Leg | None = None
+    step: Step | None = None
+    kind: Kind = Kind.LIMIT
     client: int = 1
     ids: int = 4
     tells: bool = False
@@ -124,9 +151,17 @@ def _wrong(fault: Fault) -> str:
         (fault.bar is not None and fault.do not in BAR_VERBS, "happens by nth or rate, not at a bar"),
         (not 0 <= fault.rate <= 1, "a rate is 0 to 1"),
         (fault.bars < 1 or (fault.nth or 1) < 1, "bars and nth are at least 1"),
-        (fault.seconds < 0, "seconds are not below 0"),
-        (fault.do in {Verb.REJECT, Verb.ERROR} and not fault.code, "needs a code"),
-        (fault.do is Verb.MANUAL_TRADE and not fault.qty, "needs a qty"),
+        (fault.seconds < 0 and fault.do is not Verb.CLOCK_JUMP, "seconds are not below 0"),
+        (fault.do in {Verb.REJECT, Verb.ERROR, Verb.ERROR_ON} and not fault.code, "needs a code"),
+        (fault.do in {Verb.MANUAL_TRADE, Verb.MANUAL_ORDER} and not fault.qty, "needs a qty"),
+        (fault.do is Verb.MANUAL_ORDER and fault.kind not in {Kind.LIMIT, Kind.STOP}, "the kind is LMT or STP"),
+        (fault.leg is not None and fault.do not in LEG_VERBS, "is not about an order: it has no leg"),
+        (fault.step is not None and fault.do not in {Verb.REJECT, Verb.ERROR_ON}, "has no step"),
+        (fault.do is Verb.REJECT and fault.step is Step.CANCEL, "a cancel is not rejected: use error_on"),
+        (
+            bool(fault.message) and fault.do is Verb.ERROR_ON and bool(fault.leg or fault.step),
+            "a request has no leg and no step",
+        ),
         (fault.do is Verb.PARTIAL and min(fault.portions, default=0) < 1, "needs portions, each at least 1"),
     )
     return next((why for is_wrong, why in rules if is_wrong), "")

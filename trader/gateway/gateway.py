@@ -53,7 +53,7 @@ class Gateway:
         self.account = Account(terms.account)
         self.ids = IdCounter()
         self.ledger = Ledger(clock, lambda: self.market.now_ns)
-        self.server = Server(lambda: stamp(self.market.now_ns, is_epoch=False), self._on_clients)
+        self.server = Server(lambda: stamp(self.market.told_ns, is_epoch=False), self._on_clients)
         self.reporter = Reporter(self.server, self.market, self.account)
         self.exchange = Exchange(
             self.market, self.account, terms.costs, self.reporter, quirks or NoQuirks(), self.ledger

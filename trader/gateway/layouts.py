@@ -53,6 +53,19 @@ class Request(IntEnum):
     COMPLETED_ORDERS = 99
 
 
+REQUEST_ID_AT = {
+    Request.MARKET_DATA: 2,
+    Request.CONTRACT_DETAILS: 2,
+    Request.HISTORY: 1,
+    Request.REAL_TIME_BARS: 2,
+    Request.ACCOUNT_SUMMARY: 2,
+    Request.ACCOUNT_UPDATES_MULTI: 2,
+    Request.HEAD_TIMESTAMP: 1,
+    Request.EXECUTIONS: 2,
+}
+"""Where in a request its own id stands, of those that have one."""
+
+
 class Message(IntEnum):
     """What the gateway sends, by the first field."""
 

@@ -18,6 +18,7 @@ class Event(StrEnum):
     ENDED = "ended"
     EXECUTED = "executed"
     MANUAL = "manual"
+    SETTLED = "settled"
     LINK = "link"
 
 
@@ -73,18 +74,11 @@ class Ledger:
 
     def manual(self, con_id: int, signed_qty: int, price_ticks: int, position: int) -> None:
         """Somebody traded by hand on the same account."""
-        self.entries.append(
-            Entry(
-                event=Event.MANUAL,
-                at_s=self._clock(),
-                market_ns=self._market_clock(),
-                con_id=con_id,
-                side=1 if signed_qty > 0 else -1,
-                qty=abs(signed_qty),
-                price_ticks=price_ticks,
-                position=position,
-            )
-        )
+        self.entries.append(self._by_nobody(Event.MANUAL, con_id, signed_qty, price_ticks, position))
+
+    def settled(self, con_id: int, signed_qty: int, price_ticks: int) -> None:
+        """A contract has ended, and with it its position."""
+        self.entries.append(self._by_nobody(Event.SETTLED, con_id, signed_qty, price_ticks, 0))
 
     def link(self, *, is_up: bool) -> None:
         """Whether any client hears the broker, when that changes."""
@@ -94,6 +88,18 @@ class Ledger:
     def lines(self) -> bytes:
         """All entries as JSON lines."""
         return msgspec.json.Encoder().encode_lines(self.entries)
+
+    def _by_nobody(self, event: Event, con_id: int, signed_qty: int, price_ticks: int, position: int) -> Entry:
+        return Entry(
+            event=event,
+            at_s=self._clock(),
+            market_ns=self._market_clock(),
+            con_id=con_id,
+            side=1 if signed_qty > 0 else -1,
+            qty=abs(signed_qty),
+            price_ticks=price_ticks,
+            position=position,
+        )
 
     def _of(self, event: Event, order: Resting, qty: int, price_ticks: int, position: int) -> Entry:
         return Entry(

@@ -16,6 +16,7 @@ from trader.gateway.layouts import Price
 
 CENTRAL = ZoneInfo("US/Central")
 HISTORY_MAX_BARS = 100_000
+DURATION_MAX = 86_400  # a day in seconds is the longest in that unit
 KEPT_BARS = 64
 _UNIT_DAYS = {"D": 1, "W": 7, "M": 30, "Y": 365}
 _SIZE_MINUTES = {"min": 1, "mins": 1, "hour": 60, "hours": 60}
@@ -43,7 +44,8 @@ class Merged(Struct, frozen=True, kw_only=True):
 class Market:
     """Bars in time order, of which the first `at` have closed. With `is_forming` bar `at` has opened.
 
-    Prices are points. `now_ns` is the market's clock: the forming bar's open, or the last one's close.
+    Prices are points. `now_ns` is the market's clock: the forming bar's open, or the last one's close. `skew_ns` is by
+    how much the broker's own clock is off; `told_ns` is what that shows.
     """
 
     def __init__(self, columns: BarColumns, contracts: ContractTable, calendar: Calendar, at: int) -> None:
@@ -52,6 +54,7 @@ class Market:
         self.contracts = contracts
         self.at = at
         self.is_forming = False
+        self.skew_ns = 0
         self._made: dict[int, Bar] = {}
         self.minutes = int(columns.ts_close_ns[0] - columns.ts_open_ns[0]) // MINUTE_NS
         self._codes = [code_on(each, contracts.market, self._date(0)) for each in columns.symbols]
@@ -73,6 +76,11 @@ class Market:
     def now_ns(self) -> int:
         """The market's clock, nanoseconds since 1970 UTC."""
         return self.bar.ts_open_ns if self.is_forming else self.bar.ts_close_ns
+
+    @property
+    def told_ns(self) -> int:
+        """The broker's clock, nanoseconds since 1970 UTC."""
+        return self.now_ns + self.skew_ns
 
     @property
     def last(self) -> float:
@@ -159,7 +167,7 @@ class Market:
 
     def _start_ns(self, duration: str, until_ns: int) -> int:
         count, _, unit = duration.partition(" ")
-        if not count.isdigit() or not 0 < int(count) <= 10_000:
+        if not count.isdigit() or not 0 < int(count) <= DURATION_MAX:
             raise HistoryRefusedError(321, f"Error validating request.-'bW' : cause - Duration {duration!r}")
         if unit == "S":
             return until_ns - int(count) * SECOND_NS

@@ -13,19 +13,24 @@ from trader.gateway.ledger import Event, Ledger
 from trader.gateway.market import Market, central
 from trader.gateway.order_book import OrderBook
 from trader.gateway.orders import STOP_KINDS, Kind, Resting, Status
-from trader.gateway.ports import Notices
+from trader.gateway.ports import Notices, Quirks
+
+FIRST_TELLING, SECOND_TELLING = "01", "02"
 
 
 class Matcher:
     """Fills are final when `fill` returns: booked, told, siblings ended, children at work."""
 
-    def __init__(self, market: Market, account: Account, costs: Costs, notices: Notices, ledger: Ledger) -> None:
+    def __init__(
+        self, market: Market, account: Account, costs: Costs, notices: Notices, quirks: Quirks, ledger: Ledger
+    ) -> None:
         self.book = OrderBook()
         self.executions: list[Execution] = []
         self._market = market
         self._account = account
         self._costs = costs
         self._notices = notices
+        self._quirks = quirks
         self._ledger = ledger
         self._exec_ids = count(1)
 
@@ -118,7 +123,7 @@ class Matcher:
         bar = self._market.bar
         ts_ns = bar.ts_open_ns if match.at_open and self._market.is_forming else self._market.bar.ts_close_ns
         fill = Execution(
-            exec_id=f"0000e0d5.{next(self._exec_ids):08x}.01.01",
+            exec_id=f"0000e0d5.{next(self._exec_ids):08x}.01.{FIRST_TELLING}",
             contract=order.contract,
             order_id=order.spec.order_id,
             client_id=order.client_id,
@@ -130,13 +135,31 @@ class Matcher:
             price=scale(match.price_ticks),
             cumulative=order.filled,
             average=scale(order.value_ticks / order.filled),
-            time=f"{central(ts_ns):%Y%m%d %H:%M:%S} US/Central",
+            time=f"{central(ts_ns + self._market.skew_ns):%Y%m%d %H:%M:%S} US/Central",
             commission_cents=fees,
             realized_cents=None if realized is None else realized - fees,
         )
         self.executions.append(fill)
         self._notices.on_execution(fill)
+        ticks = self._quirks.correction_ticks()
+        if ticks is not None:
+            self._correct(fill, ticks, int(order.side))
         self._notices.on_account(order.contract)
+
+    def _correct(self, fill: Execution, ticks: int, side: int) -> None:
+        """Tell the last execution again, at another price: its execId goes on in the digits after the last dot."""
+        realized = None if fill.realized_cents is None else fill.realized_cents
+        if realized is not None:
+            realized -= side * fill.qty * ticks * fill.contract.tick_value_cents
+        self._account.correct(fill.contract, side * fill.qty * ticks, has_closed=realized is not None)
+        right = replace(
+            fill,
+            exec_id=fill.exec_id.removesuffix(FIRST_TELLING) + SECOND_TELLING,
+            price=fill.price + fill.contract.points(ticks),
+            realized_cents=realized,
+        )
+        self.executions[-1] = right
+        self._notices.on_execution(right)
 
     def _after_fill(self, match: Match, qty: int, bar: Range | None) -> None:
         """Siblings end or shrink; children begin to work, and those that the fill is already beyond fill at once."""

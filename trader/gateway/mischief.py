@@ -4,45 +4,18 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from trader.domain.units import SECOND_NS
 from trader.gateway.data_answers import DELAYED, LIVE
 from trader.gateway.faults import FRAME_VERBS, Chance, Fault, Verb
 from trader.gateway.gateway import Gateway
-from trader.gateway.intake import Refusal
 from trader.gateway.layouts import error
+from trader.gateway.order_mischief import OrderMischief, by_hand
 from trader.gateway.session import Session
 from trader.gateway.wire import Fields
 
+BY_HAND = 0
+"""The client id of orders that were entered by hand."""
 LOST, RESTORED_WITHOUT_DATA, RESTORED = 1100, 1101, 1102
-
-
-class OrderMischief:
-    """The exchange's Quirks: what the script does to orders and cancels. `fired` counts what has happened."""
-
-    def __init__(self, faults: Iterable[Fault], seed: int) -> None:
-        self.fired: Counter[Verb] = Counter()
-        self.chances = [Chance(fault, seed, place) for place, fault in enumerate(faults)]
-
-    def refusal(self) -> Refusal | None:
-        """The reason of the first fault that is due."""
-        fault = self._due(Verb.REJECT)
-        return None if fault is None else Refusal(fault.code, fault.text or "Order rejected - reason:by script")
-
-    def portions(self, qty: int) -> list[int]:
-        """The script's quantities, and what is left over."""
-        fault = self._due(Verb.PARTIAL)
-        if fault is None:
-            return []
-        left = qty - sum(fault.portions)
-        return [*fault.portions, left] if left > 0 else list(fault.portions)
-
-    def fills_before_cancel(self) -> bool:
-        """Whether a fault is due."""
-        return self._due(Verb.FILL_BEFORE_CANCEL) is not None
-
-    def _due(self, verb: Verb) -> Fault | None:
-        due = [chance.fault for chance in self.chances if chance.fault.do is verb and chance.is_due()]
-        self.fired[verb] += bool(due)
-        return due[0] if due else None
 
 
 class FrameMischief:
@@ -106,6 +79,7 @@ class BarMischief:
         self._chances = [chance for chance in orders.chances if chance.fault.do in _DOING]
         self._undo: list[tuple[int, Callable[[], None]]] = []
         self._bars = 0
+        self._by_hand = 0
 
     def begin_bar(self) -> None:
         """A bar is about to open."""
@@ -178,6 +152,18 @@ class BarMischief:
     def _manual_trade(self, fault: Fault) -> None:
         self._gateway.exchange.trade_by_hand(fault.qty)
 
+    def _manual_order(self, fault: Fault) -> None:
+        gateway = self._gateway
+        self._by_hand -= 1  # orders that no client has sent have ids below 0
+        gateway.exchange.place(BY_HAND, by_hand(gateway.market, self._by_hand, fault))
+
+    def _expiry(self, fault: Fault) -> None:
+        del fault
+        self._gateway.exchange.end_contract()
+
+    def _clock_jump(self, fault: Fault) -> None:
+        self._gateway.market.skew_ns += round(fault.seconds * SECOND_NS)
+
     def _missing_bar(self, fault: Fault) -> None:
         ticker = self._gateway.ticker
         ticker.is_muted = True
@@ -210,6 +196,9 @@ _DOING: dict[Verb, Callable[[BarMischief, Fault], None]] = {
     Verb.NIGHTLY_RESET: BarMischief._nightly_reset,
     Verb.ROLL_BACK_IDS: BarMischief._roll_back_ids,
     Verb.MANUAL_TRADE: BarMischief._manual_trade,
+    Verb.MANUAL_ORDER: BarMischief._manual_order,
+    Verb.EXPIRY: BarMischief._expiry,
+    Verb.CLOCK_JUMP: BarMischief._clock_jump,
     Verb.MISSING_BAR: BarMischief._missing_bar,
     Verb.FROZEN: BarMischief._missing_bar,
     Verb.DUPLICATE_BAR: BarMischief._duplicate_bar,
@@ -223,5 +212,6 @@ def play_faults(gateway: Gateway, orders: OrderMischief) -> FrameMischief:
     """Play the rest of the script on a gateway whose Quirks are `orders`."""
     frames = FrameMischief(orders.chances, orders.fired)
     gateway.server.tap = frames
+    gateway.server.gate = orders.admits
     gateway.before_bar = BarMischief(gateway, orders, frames).begin_bar
     return frames

@@ -37,6 +37,30 @@ class Status(StrEnum):
         return self in {Status.HELD, Status.PRE_SUBMITTED, Status.SUBMITTED}
 
 
+class Leg(StrEnum):
+    """What an order is for: of a bracket the entry, the stop and the target, or what closes a position at market."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TARGET = "target"
+    CLOSE = "close"
+
+
+class Step(StrEnum):
+    """What a client does about an order."""
+
+    NEW = "new"
+    MODIFY = "modify"
+    CANCEL = "cancel"
+
+
+class Act(Struct, frozen=True, kw_only=True):
+    """What a client does, and about which leg."""
+
+    step: Step
+    leg: Leg
+
+
 class OrderSpec(Struct, frozen=True, kw_only=True):
     """The fields of placeOrder that matter, as they came. `limit`, `aux` and `trail_stop` are points, None unset."""
 
@@ -66,7 +90,8 @@ class Resting(Struct, kw_only=True):
 
     `value_ticks` is the sum of price times quantity of its fills. `portions` are the quantities in which it fills, one
     a chance, where a fault says so. `is_triggered`: a stop-limit order whose stop was reached. `session_date` is the
-    session that it was accepted in, at whose end a DAY order expires.
+    session that it was accepted in, at whose end a DAY order expires. With `is_untold` its client hears of it by its
+    executions, or when it asks.
     """
 
     spec: OrderSpec
@@ -88,6 +113,7 @@ class Resting(Struct, kw_only=True):
     last_ticks: int = 0
     is_triggered: bool = False
     portions: list[int] = []
+    is_untold: bool = False
 
     @property
     def key(self) -> tuple[int, int]:
@@ -115,3 +141,13 @@ class Resting(Struct, kw_only=True):
         if self.kind is Kind.TRAIL:
             return self.trail_ticks
         return self.stop_ticks if self.kind in STOP_KINDS and not self.is_triggered else None
+
+
+def leg_of(spec: OrderSpec, position_qty: int) -> Leg:
+    """What an order is for, where `position_qty` contracts (signed) are held."""
+    side = 1 if spec.action == "BUY" else -1
+    if spec.kind in STOP_KINDS:
+        return Leg.STOP
+    if spec.kind == Kind.LIMIT and (spec.parent_id or spec.oca_group):
+        return Leg.TARGET
+    return Leg.CLOSE if side * position_qty < 0 else Leg.ENTRY

@@ -5,7 +5,7 @@ from typing import Protocol
 from trader.gateway.contracts import Contract
 from trader.gateway.intake import Refusal
 from trader.gateway.layouts import Execution
-from trader.gateway.orders import Resting
+from trader.gateway.orders import Act, Resting
 
 
 class Notices(Protocol):
@@ -33,10 +33,26 @@ class Notices(Protocol):
 
 
 class Quirks(Protocol):
-    """What goes wrong with orders on purpose; each call is the next order, or the next cancel."""
+    """What goes wrong with orders on purpose. Each call is the next order, cancel or execution."""
+
+    def consider(self, act: Act) -> None:
+        """What the calls after this one are about."""
+        ...
 
     def refusal(self) -> Refusal | None:
-        """Why the order that has just come is refused; None: as it deserves."""
+        """Why the order that has just come, new or modified, is refused; None: as it deserves."""
+        ...
+
+    def lie(self) -> Refusal | None:
+        """An error that the client is told though its order works on; a cancel that is answered so has no effect."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Whether the new order never arrives."""
+        ...
+
+    def is_untold(self) -> bool:
+        """Whether the new order is never acknowledged."""
         ...
 
     def portions(self, qty: int) -> list[int]:
@@ -47,13 +63,36 @@ class Quirks(Protocol):
         """Whether the order of this cancel fills first."""
         ...
 
+    def fills_after_cancel(self) -> bool:
+        """Whether the order of this cancel fills when the cancel has been confirmed."""
+        ...
+
+    def correction_ticks(self) -> int | None:
+        """By how much the price of this execution is corrected."""
+        ...
+
 
 class NoQuirks:
     """Everything as it should be."""
 
+    def consider(self, act: Act) -> None:
+        """Nothing."""
+
     def refusal(self) -> Refusal | None:
         """None."""
         return None
+
+    def lie(self) -> Refusal | None:
+        """None."""
+        return None
+
+    def is_lost(self) -> bool:
+        """No."""
+        return False
+
+    def is_untold(self) -> bool:
+        """No."""
+        return False
 
     def portions(self, qty: int) -> list[int]:
         """All at once."""
@@ -63,3 +102,10 @@ class NoQuirks:
     def fills_before_cancel(self) -> bool:
         """No."""
         return False
+
+    def fills_after_cancel(self) -> bool:
+        """No."""
+        return False
+
+    def correction_ticks(self) -> int | None:
+        """None."""

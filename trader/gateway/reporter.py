@@ -26,8 +26,8 @@ class Reporter:
         self.executions: Counter[int] = Counter()
 
     def on_order(self, order: Resting) -> None:
-        """openOrder and orderStatus; nothing of an order that is not transmitted."""
-        if order.status is not Status.HELD:
+        """openOrder and orderStatus; nothing of an order that is not transmitted, or is not to be told of."""
+        if order.status is not Status.HELD and not order.is_untold:
             self._tell(order.client_id, layouts.open_order(order), layouts.order_status(order))
 
     def on_error(self, client_id: int, order_id: int, code: int, text: str) -> None:

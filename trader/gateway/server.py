@@ -12,14 +12,20 @@ CLIENTS_MAX = 32
 """As many clients as the broker's own gateway takes."""
 
 Handler = Callable[[Session, list[str]], None]
+Gate = Callable[[Session, int, list[str]], bool]
+"""Whether a request, its number first, is served."""
 
 
 class Server:
-    """Listens on loopback. `is_refusing` cuts new connections off; ids in `held_ids` count as in use. `is_empty` is set
-    while nobody is connected."""
+    """Listens on loopback. Requests pass the `gate`, which may answer in place of who serves them.
+
+    `is_refusing` cuts new connections off; ids in `held_ids` count as in use. `is_empty` is set while nobody is
+    connected.
+    """
 
     def __init__(self, connected_at: Callable[[], str], on_clients: Callable[[bool], None]) -> None:
         self.tap: Tap | None = None
+        self.gate: Gate = _open
         self.is_refusing = False
         self.held_ids: set[int] = set()
         self.is_empty = asyncio.Event()
@@ -85,7 +91,7 @@ class Server:
         handler = self._handlers.get(number)
         if handler is None:
             session.send(error(-1, 505, f"Fatal Error: Unknown message id {number}."))
-        else:
+        elif self.gate(session, number, fields):
             handler(session, fields)
 
     def enter(self, session: Session, client_id: int) -> bool:
@@ -99,3 +105,9 @@ class Server:
         session.client_id = client_id
         self._on_clients(True)  # noqa: FBT003 -- the one thing that is told
         return True
+
+
+def _open(session: Session, number: int, fields: list[str]) -> bool:
+    """Everything is served."""
+    del session, number, fields
+    return True
