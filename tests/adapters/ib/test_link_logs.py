@@ -77,11 +77,10 @@ async def test_the_system_watches_the_socket_too() -> None:
             assert held.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 10
 
 
-def test_the_library_that_is_installed_is_found_and_another_is_asked_for_by_its_command() -> None:
-    """`auto` takes what is there."""
-    found = load_library()
-    assert (found.name, found.version) == (LIBRARY.name, LIBRARY.version)
-    assert load_library(found.name).ib is found.ib
+def test_a_library_is_found_by_its_name_and_by_itself() -> None:
+    """`auto` takes one that is there."""
+    assert load_library(LIBRARY.name) == LIBRARY
+    assert load_library().name in {"ib_insync", "ib_async"}
 
 
 def test_a_library_that_is_not_there_is_named_with_the_command_that_installs_it(

@@ -1,7 +1,11 @@
 """Windows by wall clock, and which outage a person hears of; 200 nights without a false alarm."""
 
 import datetime
+import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +17,7 @@ from trader.adapters.ib.nights import EVERY_DAY, Nights, NightTerms, OutageWatch
 from trader.domain.sessions import Calendar
 from trader.domain.units import DAY_NS, MINUTE_NS, SECOND_NS
 
+CAMPAIGN = Path(__file__).resolve().parents[3] / "scripts" / "campaign_nights.py"
 NEW_YORK, CHICAGO = "America/New_York", "America/Chicago"
 RESTART = OutageWindow(name="daily restart", zone=CHICAGO, start="23:45", end="00:00", days=EVERY_DAY)
 RESET = OutageWindow(name="server reset", zone=NEW_YORK, start="00:15", end="01:45", days=EVERY_DAY)
@@ -191,6 +196,17 @@ def test_two_hundred_nights_give_no_false_alarm_and_miss_no_real_one() -> None:
             missed += [date] if len(told) != 1 else []
             of.up(max(wrong, span.end_ns) + 10 * MINUTE_NS)
     assert (false, missed) == ([], [])
+
+
+def test_three_nights_over_real_sockets_alert_of_what_is_wrong_and_of_nothing_else() -> None:
+    """`make campaign-nights`, the beginning of it: one of them outlasts its window."""
+    command = [sys.executable, str(CAMPAIGN), "--nights", "3", "--seed", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    assert (found["nights"], found["not_up_after"], found["false_alarms"], found["missed"]) == (3, 0, 0, 0)
+    assert found["wrong_nights"] >= 1
+    assert found["connections"] > found["resets"] >= 3
 
 
 @given(st.integers(at("2019-01-01 00:00") // SECOND_NS, at("2021-01-01 00:00") // SECOND_NS))
