@@ -32,6 +32,8 @@ class Asker:
         self._one_at_a_time = asyncio.Lock()
         self._asked_s = 0.0
         self._doubt: str | None = ""
+        terms = room.terms
+        self._tick_s = min(terms.ack_timeout_s, terms.naked_grace_s, terms.ask_every_s) / LOOKS_A_TIMEOUT
         self.contract: Pinned | None = None
         self.truth: Truth | None = None
 
@@ -57,22 +59,34 @@ class Asker:
         self._judge()
 
     async def run(self) -> None:
-        """Watch, until cancelled."""
-        terms = self._room.terms
-        tick_s = min(terms.ack_timeout_s, terms.naked_grace_s, terms.ask_every_s) / LOOKS_A_TIMEOUT
+        """Watch and ask, until cancelled; what watches never waits for an answer."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watching(), name="watch")
+            tasks.create_task(self._asking(), name="ask")
+
+    async def _watching(self) -> None:
         while True:
-            if self._is_too_soon(self._room.now_s):
-                await asyncio.sleep(tick_s)
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(tick_s):
-                        await self._room.ask_wanted.wait()
-            if self._room.link.is_up and self._applier.has_synced:
+            await asyncio.sleep(self._tick_s)
+            if self._is_in_step:
                 self._guard.look()
                 self._watch()
+
+    async def _asking(self) -> None:
+        while True:
+            if self._is_too_soon(self._room.now_s):
+                await asyncio.sleep(self._tick_s)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._tick_s):
+                    await self._room.ask_wanted.wait()
+            if self._is_in_step:
                 await self._ask_if_due()
             else:
-                await asyncio.sleep(tick_s)
+                await asyncio.sleep(self._tick_s)
+
+    @property
+    def _is_in_step(self) -> bool:
+        return self._room.link.is_up and self._applier.has_synced
 
     def _watch(self) -> None:
         """Orders of which nothing has been heard in time."""
@@ -114,8 +128,6 @@ class Asker:
     async def _ask_if_due(self) -> None:
         room, now_s = self._room, self._room.now_s
         if self.contract is None or not (room.ask_wanted.is_set() or self._is_poll_due(now_s)):
-            return
-        if self._is_too_soon(now_s):
             return
         whys, room.asks = room.asks, []
         room.ask_wanted.clear()

@@ -24,6 +24,7 @@ from trader.adapters.state.records import State
 from trader.adapters.state.writer import StateWriter
 from trader.domain.bars import Bar
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
+from trader.kernels import matching
 from trader.ports import BrokerWatcher
 
 
@@ -40,6 +41,7 @@ class IbBroker:
         self._asker = Asker(self._room, self._actor, self._applier)
         self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
         self._room.sender = Sender(terms.sender, writer)
+        matching.is_beyond(1, 0, -1, 1)  # loaded now, and not while a fill waits
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._probed_activity = 0
         link.on_lost(self._lost)
