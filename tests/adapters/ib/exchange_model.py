@@ -233,7 +233,8 @@ class Daemon:
         self.position_qty += told.side * told.qty
         bracket = self.bracket
         if bracket is not None and told.side is bracket.side and decision_of(told.order_ref) == bracket.order_ref:
-            self.stop_ticks, self.target_ticks = bracket.stop_ticks, bracket.target_ticks
+            if not self.stop_ticks:
+                self.stop_ticks, self.target_ticks = bracket.stop_ticks, bracket.target_ticks
             done = sum(
                 each.qty
                 for each in self.executions

@@ -84,7 +84,7 @@ def order(ref: str, kind: OrderKind, side: Side, qty: int = 1, price: int | None
     told = BrokerOrder(
         order_ref=ref,
         order_id=5,
-        perm_id=abs(hash((ref, kind))) % 10_000 + 1,
+        perm_id=list(OrderKind).index(kind) + 1,
         client_id=1,
         parent_id=0,
         account=ACCOUNT,
@@ -145,3 +145,29 @@ def plan_of(
 ) -> Plan:
     """The plan; `changes` are the moment's."""
     return reconcile(what, says, policy, replace(moment, **changes))
+
+
+def gist(plan: Plan) -> list[str]:
+    """All that a plan asks for, in the order in which it is done; an adopted order is told as kept."""
+    said = [] if plan.refusal is None else ["refuse"]
+    said += [] if plan.bracket is None else [f"tell {plan.bracket.order_ref}"]
+    said += [f"book {each.leg} {each.side * each.qty:+d} at {each.price_ticks}" for each in plan.executions]
+    said += [f"note {each.side * each.qty:+d}" for each in plan.foreign]
+    if plan.foreign_qty:
+        said.append(f"foreign {plan.foreign_qty:+d} at {plan.foreign_ticks}")
+    if plan.unexplained_qty:
+        said.append(f"unexplained {plan.unexplained_qty:+d} at {plan.unexplained_ticks}")
+    said += [f"hold {plan.position_qty:+d} as {plan.decision}"] if plan.position_qty else []
+    said += [f"leave {plan.ignored_qty:+d}"] if plan.ignored_qty else []
+    kept = {"stop": plan.stop, "target": plan.target, "close": plan.close}
+    said += [f"keep {role}" for role, each in kept.items() if each is not None]
+    said += [f"protect {plan.protect_qty} at {plan.protect_ticks}"] if plan.protect_qty else []
+    said += [f"close {plan.close_qty}"] if plan.close_qty else []
+    said += [f"cancel {each.order_ref} {each.kind} {each.side * each.remaining_qty:+d}" for each in plan.cancel]
+    said += [f"stop to {plan.amend_stop_ticks}"] if plan.amend_stop_ticks is not None else []
+    said += [f"target to {plan.amend_target_ticks}"] if plan.amend_target_ticks is not None else []
+    said += [f"{each.order_ref} is {each.state}" for each in plan.resolutions]
+    said += ["entry is over"] if plan.entry_is_over else []
+    said += ["close is over"] if plan.close_is_over else []
+    said += [] if plan.may_enter else ["no entries"]
+    return said

@@ -190,27 +190,27 @@ def _guard(case: Case) -> Guard:
         return Guard()
     if known.closing and exits.close is None:
         return Guard(close_qty=abs(qty), close_why="its close was under way and is not at the broker")
-    book_ticks = known.stop_ticks if known.position_qty * qty > 0 else 0
+    ours_ticks = (known.stop_ticks if known.position_qty * qty > 0 else 0) or _level_of_entry(case)
     if exits.stop is not None:
-        return _guard_of_stop(case, exits.stop.price_ticks, book_ticks)
-    level = book_ticks or _level_of_entry(case) or _default_ticks(case)
+        return _guard_of_stop(case, exits.stop.price_ticks, ours_ticks)
+    level = ours_ticks or _default_ticks(case)
     if _is_passed(level, case):
         return Guard(close_qty=abs(qty), close_why=f"it has no stop, and the price has passed {level} ticks")
     return Guard(protect_qty=abs(qty), protect_ticks=level)
 
 
-def _guard_of_stop(case: Case, rests_ticks: int | None, book_ticks: int) -> Guard:
-    """Keep the stop that is there, at the book's level."""
+def _guard_of_stop(case: Case, rests_ticks: int | None, level: int) -> Guard:
+    """Keep the stop that is there, at the level that we know; 0 where we know none."""
     known, target = case.known, case.exits.target
-    if not book_ticks:
+    if not level:
         return Guard()
-    is_moved = rests_ticks != book_ticks
-    if is_moved and _is_passed(book_ticks, case):
-        why = f"the price has passed {book_ticks} ticks, where its stop should be"
+    is_moved = rests_ticks != level
+    if is_moved and _is_passed(level, case):
+        why = f"the price has passed {level} ticks, where its stop should be"
         return Guard(close_qty=abs(case.holding.qty), close_why=why)
     moves_target = target is not None and known.target_ticks and target.price_ticks != known.target_ticks
     return Guard(
-        amend_stop_ticks=book_ticks if is_moved else None,
+        amend_stop_ticks=level if is_moved else None,
         amend_target_ticks=known.target_ticks if moves_target else None,
     )
 
