@@ -286,16 +286,8 @@ class IbWrapper(Protocol):
     historicalDataUpdate: Callable[[int, IbBar], None]
 
 
-class IB(Protocol):
-    """The library's client. Only what this package uses; `*Async` and events only, never what runs the loop itself."""
-
-    RaiseRequestErrors: bool
-
-    @property
-    def client(self) -> IbClient: ...
-
-    @property
-    def wrapper(self) -> IbWrapper: ...
+class IbEvents(Protocol):
+    """What happens, as it is told."""
 
     @property
     def errorEvent(self) -> Event: ...
@@ -324,17 +316,9 @@ class IB(Protocol):
     @property
     def accountSummaryEvent(self) -> Event: ...
 
-    async def connectAsync(
-        self,
-        host: str = ...,
-        port: int = ...,
-        clientId: int = ...,
-        timeout: float | None = ...,
-        readonly: bool = ...,
-        account: str = ...,
-    ) -> object: ...
 
-    def disconnect(self) -> object: ...
+class IbKnowledge(Protocol):
+    """What the library believes; it may be partial."""
 
     def managedAccounts(self) -> list[str]: ...
 
@@ -348,19 +332,9 @@ class IB(Protocol):
 
     def fills(self) -> Sequence[IbFill]: ...
 
-    def placeOrder(self, contract: IbContract, order: IbOrder) -> IbTrade: ...
 
-    def cancelOrder(self, order: IbOrder, manualCancelOrderTime: str = "") -> IbTrade | None: ...
-
-    def reqGlobalCancel(self) -> None: ...
-
-    def reqMarketDataType(self, marketDataType: int) -> None: ...
-
-    def reqMktData(self, contract: IbContract, genericTickList: str = "") -> IbTicker: ...
-
-    def cancelMktData(self, contract: IbContract) -> object: ...
-
-    def cancelHistoricalData(self, bars: IbBars) -> None: ...
+class IbQuestions(Protocol):
+    """Requests, sent when they are called; the answer is awaited."""
 
     def reqCurrentTimeAsync(self) -> Awaitable[datetime.datetime]: ...
 
@@ -389,3 +363,41 @@ class IB(Protocol):
         formatDate: int = 1,
         keepUpToDate: bool = False,
     ) -> Awaitable[IbBars]: ...
+
+
+class IB(IbEvents, IbKnowledge, IbQuestions, Protocol):
+    """The library's client. Only what this package uses; `*Async` and events only, never what runs the loop itself."""
+
+    RaiseRequestErrors: bool
+
+    @property
+    def client(self) -> IbClient: ...
+
+    @property
+    def wrapper(self) -> IbWrapper: ...
+
+    async def connectAsync(
+        self,
+        host: str = ...,
+        port: int = ...,
+        clientId: int = ...,
+        timeout: float | None = ...,
+        readonly: bool = ...,
+        account: str = ...,
+    ) -> object: ...
+
+    def disconnect(self) -> object: ...
+
+    def placeOrder(self, contract: IbContract, order: IbOrder) -> IbTrade: ...
+
+    def cancelOrder(self, order: IbOrder, manualCancelOrderTime: str = "") -> IbTrade | None: ...
+
+    def reqGlobalCancel(self) -> None: ...
+
+    def reqMarketDataType(self, marketDataType: int) -> None: ...
+
+    def reqMktData(self, contract: IbContract, genericTickList: str = "") -> IbTicker: ...
+
+    def cancelMktData(self, contract: IbContract) -> object: ...
+
+    def cancelHistoricalData(self, bars: IbBars) -> None: ...

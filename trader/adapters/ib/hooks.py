@@ -34,5 +34,5 @@ class Hooks:
     def _guard(self, hook: Callable[..., None], *args: object) -> None:
         try:
             hook(*args)
-        except Exception as error:  # noqa: BLE001 -- the library would log and forget it; the supervisor raises it
+        except Exception as error:  # noqa: BLE001 - the library would log and forget it; the supervisor raises it
             self.broken = error

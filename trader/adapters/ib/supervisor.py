@@ -83,6 +83,7 @@ class Supervisor:
                     await self._connection()
                 except LinkError as error:
                     self._gone(str(error))
+                    self._hooks.check()
                     if not self._is_closed:
                         await self._rest(self._backoff.next_s())
         finally:
