@@ -70,6 +70,7 @@ class Logbook:
         if router.has_news:
             orders, fills, refused = router.drain()
             self._tell_unfilled(router, look.seq)
+            self._tell_outside(router, look.seq)
             for order in refused:
                 detail = {"order": order.order.order_ref, "why": order.why.value}
                 self.event(EventKind.ORDER_REFUSED, look.seq, detail)
@@ -88,12 +89,22 @@ class Logbook:
             self._exchanges.flush()
         _, fills, _ = router.drain()
         self._tell_unfilled(router, bars)
+        self._tell_outside(router, bars)
         self._journal.write(self._recorder.end(bars, fills, book.view()))
         self._journal.close(self._recorder.chain.head, self._recorder.chain.lines)
 
     def _tell_unfilled(self, router: Router, from_bar: int) -> None:
         for order_ref, outcome in router.drain_unfilled():
             self.event(EventKind.ORDER_UNFILLED, from_bar, {"order": order_ref, "outcome": outcome.value})
+
+    def _tell_outside(self, router: Router, from_bar: int) -> None:
+        """What no order of ours explains: a replay books it where it is told."""
+        fees, trades = router.drain_outside()
+        for fee in fees:
+            self.event(EventKind.FEE, from_bar, {"order": fee.order_ref, "cents": fee.cents})
+        for trade in trades:
+            detail = {"qty": trade.signed_qty, "price_ticks": trade.price_ticks, "ts_ns": trade.ts_ns}
+            self.event(EventKind.FOREIGN_TRADE, from_bar, detail)
 
     def discard(self) -> None:
         """Give up: a replay that failed leaves no log."""
@@ -115,6 +126,7 @@ class SilentLogbook:
         if router.has_news:
             router.drain()
             router.drain_unfilled()
+            router.drain_outside()
 
     def event(self, kind: EventKind, from_bar: int, detail: Mapping[str, str | int]) -> None:
         """Nothing is written."""

@@ -204,6 +204,8 @@ class EventKind(StrEnum):
     ORDER_REFUSED = "order_refused"
     ORDER_UNFILLED = "order_unfilled"
     COMMAND = "command"
+    FEE = "fee"
+    FOREIGN_TRADE = "foreign_trade"
 
 
 class EventRecord(Struct, frozen=True, kw_only=True):
