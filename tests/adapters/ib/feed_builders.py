@@ -69,6 +69,12 @@ class Desk:
             self.bars += chunk
             self._came.set()
 
+    async def step(self) -> None:
+        """One bar of the market, and wait until the feed has heard of it: its clock does not run ahead of it."""
+        self.gateway.step()
+        bar = self.gateway.market.bar
+        await until(lambda: self.feed.forming is not None and self.feed.forming.ts_ns >= bar.ts_open_ns)
+
     def tell(self, ts_open_ns: int, *prices: float, volume: int = 100) -> None:
         """Send a bar (open, high, low, close) to whoever keeps up with the market, whatever the exchange has."""
         for session in self.gateway.server.sessions:
@@ -124,10 +130,12 @@ async def feeding(
         if reads:
             tasks.append(group.create_task(desk.read()))
             await until(lambda: desk.feed.forming is not None)
-        yield desk
-        desk.feed.stop()
-        for task in tasks:
-            task.cancel()
+        try:
+            yield desk
+        finally:
+            desk.feed.stop()
+            for task in tasks:
+                task.cancel()
 
 
 def told(columns: BarColumns, start: int, end: int) -> list[Bar]:

@@ -141,9 +141,8 @@ async def test_a_stream_that_died_without_a_word_is_subscribed_to_anew_and_its_g
     """At midnight and after resets the updates just stop."""
     columns = front_bars(*WAVES)
     async with running(columns) as gateway, feeding(gateway, quiet_s=90.0) as desk:
-        gateway.step()
-        gateway.step()
-        await desk.have(1)
+        await desk.step()
+        await desk.step()
         desk.forget()
         for _ in range(4):
             gateway.step()
@@ -250,6 +249,5 @@ async def test_who_watches_is_told_of_the_bar_that_has_begun_after_the_one_befor
 
     async with running(columns) as gateway, feeding(gateway, before=equip, lockstep=True, grace_s=0.0) as desk:
         gateway.step()
-        gateway.step()
         await desk.have(3)
-        assert seen[:4] == [("forming", 8_001.0), ("between", 8_004.0), ("forming", 8_002.0), ("between", 8_005.0)]
+        assert seen[:4] == [("forming", 8_000.0), ("between", 8_000.0), ("forming", 8_001.0), ("between", 8_004.0)]

@@ -16,6 +16,7 @@ from trader.errors import LinkError
 from trader.ports import Alerts
 
 log = structlog.get_logger("trader.feed")
+_BARS, _QUOTES = "bars", "quotes"
 _NO_ENTRIES = "no entries until live bars come again; stops stay at the broker"
 
 
@@ -48,7 +49,7 @@ class FeedWatch:
         self._now_ns = now_ns
         self._renew = renew
         self._staleness = Staleness(slots, round(terms.stale_after_s * SECOND_NS))
-        self._denied: str | None = None
+        self._denied: dict[str, str] = {}
         self._told = False
         self._is_dead = False
         self._renewed_s = float("-inf")
@@ -57,12 +58,12 @@ class FeedWatch:
     @property
     def is_stale(self) -> bool:
         """Whether nothing may be entered on what the feed says."""
-        return self._denied is not None or self._staleness.is_stale
+        return bool(self._denied) or self._staleness.is_stale
 
     @property
     def denied(self) -> str | None:
         """Why the account gets no live data; None where nothing speaks against it."""
-        return self._denied
+        return next(iter(self._denied.values()), None)
 
     def linked(self) -> None:
         """The link is in step, and the bars were asked for."""
@@ -81,6 +82,7 @@ class FeedWatch:
     def heard(self, ts_open_ns: int, *, began: bool) -> None:
         """An update of a bar came, or a bar began with it."""
         now_ns = self._now_ns()
+        self._denied.pop(_BARS, None)
         if began:
             self._staleness.began(ts_open_ns, now_ns)
             self._tell()
@@ -88,24 +90,34 @@ class FeedWatch:
             self._staleness.heard(now_ns)
 
     def right(self, why: str | None) -> None:
-        """Live data is denied, or (None) has come."""
-        if why is not None and self._denied is None:
-            self._alerts.alert(AlertKind.STALE_BARS, why=why, effect=_NO_ENTRIES)
-        self._denied = why
-        self._tell()
+        """A quote has shown that data is live (None), or why it is not."""
+        self._deny(_QUOTES, why)
 
     def error(self, is_ours: bool, code: int, text: str) -> None:  # noqa: FBT001 -- whether it is the subscription's
         """The broker's word on a request: of the subscription, or of anything else."""
+        source = _BARS if is_ours else _QUOTES
         match trouble_of(code, text):
             case Trouble.NO_RIGHT:
-                self.right(f"no right to live data ({code}: {text}): subscribe to the exchange's data for the API user")
+                self._deny(
+                    source, f"no right to live data ({code}: {text}): subscribe to the exchange's data for the API user"
+                )
             case Trouble.COMPETING:
-                self.right(f"another session of this user gets the data ({code}: {text}): end it")
+                self._deny(source, f"another session of this user gets the data ({code}: {text}): end it")
             case Trouble.LOST_STREAM | Trouble.TRY_AGAIN | Trouble.NO_DATA if is_ours:
                 log.warning("bars_ended", code=code, text=text)
                 self.ended()
             case _:
                 pass
+
+    def _deny(self, source: str, why: str | None) -> None:
+        """Live data is denied, or (None) has come, as bars or as quotes: each of them only proves itself."""
+        if why is None:
+            self._denied.pop(source, None)
+        else:
+            if not self._denied:
+                self._alerts.alert(AlertKind.STALE_BARS, why=why, effect=_NO_ENTRIES)
+            self._denied[source] = why
+        self._tell()
 
     async def run(self) -> None:
         """Look, for ever."""
@@ -116,14 +128,14 @@ class FeedWatch:
                 async with asyncio.timeout(self._terms.every_s):
                     await self._wake.wait()
             self._look()
-            wait_s = self._terms.quiet_s if self._denied is None else self._terms.rights_retry_s
+            wait_s = self._terms.rights_retry_s if self._denied else self._terms.quiet_s
             if self._needs_renewal() and loop.time() - self._renewed_s >= wait_s:
                 self._renewed_s = loop.time()
                 await self._renew_once()
 
     def _needs_renewal(self) -> bool:
         silence_s = self._staleness.silence_ns(self._now_ns()) / SECOND_NS
-        return self._is_dead or self._denied is not None or silence_s >= self._terms.quiet_s
+        return self._is_dead or bool(self._denied) or silence_s >= self._terms.quiet_s
 
     async def _renew_once(self) -> None:
         try:

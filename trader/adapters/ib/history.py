@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
+import structlog
 from msgspec import Struct
 
 from trader.adapters.files.rolls import expiry
@@ -17,8 +18,9 @@ from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
 from trader.domain.rolls import front_contract
 from trader.domain.units import DAY_NS, MINUTE_NS, SECOND_NS
-from trader.errors import LinkError, RefusedError
+from trader.errors import ConfigurationError, LinkError, RefusedError
 
+log = structlog.get_logger("trader.feed")
 SIZES = {1: "1 min", 2: "2 mins", 3: "3 mins", 5: "5 mins", 10: "10 mins", 15: "15 mins"}
 """The lengths of bars that the broker knows, by minutes."""
 WHAT = "TRADES"
@@ -50,7 +52,7 @@ class History:
         self._slots = slots
         self._terms = terms
         self._pace = RequestPace(terms.pace)
-        self._months: dict[str, Pinned] = {}
+        self._months: dict[str, Pinned | None] = {}
 
     async def between(self, pinned: Pinned, start_ns: int, end_ns: int) -> list[Bar]:
         """The bars of one month that opened in [start, end) and have closed by `end`, in order.
@@ -72,6 +74,8 @@ class History:
         before: Pinned | None = None
         for symbol, from_ns, until_ns in self._parts(last, start_ns, end_ns):
             month = last if symbol == last.symbol else await self._month(symbol)
+            if month is None:
+                continue
             found = await self.between(month, from_ns, until_ns)
             if before is not None and found:
                 found[0] = rolled(found[0], await self.offset(before, month, from_ns))
@@ -114,9 +118,14 @@ class History:
         points = closes[1][max(both)] - closes[0][max(both)]
         return self._market.to_points(self._market.to_ticks(points))
 
-    async def _month(self, symbol: str) -> Pinned:
+    async def _month(self, symbol: str) -> Pinned | None:
+        """A month of the past; None where the broker has forgotten it, so that its bars are missing."""
         if symbol not in self._months:
-            self._months[symbol] = await resolve_month(self._link, self._library, self._market, symbol)
+            try:
+                self._months[symbol] = await resolve_month(self._link, self._library, self._market, symbol)
+            except ConfigurationError as error:
+                log.warning("month_not_known", contract=symbol, why=str(error))
+                self._months[symbol] = None
         return self._months[symbol]
 
     def _parts(self, last: Pinned, start_ns: int, end_ns: int) -> list[tuple[str, int, int]]:
@@ -157,11 +166,13 @@ class History:
         found: dict[int, Heard] = {}
         while end_ns > start_ns and self._slots.count(start_ns, end_ns):
             span_ns = min(self._terms.page_s * SECOND_NS, end_ns - start_ns)
-            page = await self._page(pinned, bar_ns, span_ns, end_ns)
+            has_trade = self._slots.count(end_ns - span_ns, end_ns)
+            page = await self._page(pinned, bar_ns, span_ns, end_ns) if has_trade else []
             for bar in page:
                 if start_ns <= bar.ts_open_ns and bar.ts_open_ns + bar_ns <= end_ns:
                     found.setdefault(bar.ts_open_ns, bar)
-            end_ns = min(end_ns - span_ns, *(bar.ts_open_ns for bar in page[:1]))
+            # A broker that counts seconds of trade only has gone back further than was asked.
+            end_ns = min([end_ns - span_ns, *(bar.ts_open_ns for bar in page[:1])])
         return [found[ts_ns] for ts_ns in sorted(found)]
 
     async def _page(self, pinned: Pinned, bar_ns: int, span_ns: int, end_ns: int) -> list[Heard]:

@@ -1,0 +1,87 @@
+"""The month changes by the rule, when nothing is held, and the first bar of the new one has the offset."""
+
+from feed_builders import feeding
+from gateway_builders import running
+from ib_builders import until
+from two_months import BOTH_MINUTES, NEW_OPENS_NS, OFFSET, OLD_CLOSES_NS, OLD_MINUTES, two_months
+
+from trader.adapters.ib.contract import Pinned
+from trader.adapters.ib.feed import IbFeed
+from trader.domain.units import MINUTE_NS
+
+FIRST = 2 * BOTH_MINUTES
+
+
+async def test_the_month_changes_after_the_old_ones_last_session() -> None:
+    """At the close, by the clock; the new month's bars follow with the offset of the last minute with both."""
+    columns = two_months()
+    rolls: list[tuple[str, float]] = []
+
+    def equip(feed: IbFeed) -> None:
+        feed.closed.is_flat = lambda: True
+        feed.closed.on_roll = lambda new, offset: rolls.append((new.symbol, offset))
+
+    async with running(columns, history_bars=FIRST) as gateway, feeding(gateway, before=equip) as desk:
+        assert desk.feed.pinned.symbol == "NQZ19"
+        for _ in range(OLD_MINUTES):
+            assert not rolls
+            gateway.step()
+        await desk.have(OLD_MINUTES)
+        await until(lambda: rolls)
+        assert rolls == [("NQH20", OFFSET)]
+        for _ in range(3):
+            gateway.step()
+        bars = await desk.have(OLD_MINUTES + 2)
+        assert [bar.symbol for bar in bars] == ["NQZ19"] * OLD_MINUTES + ["NQH20"] * 2
+        assert [bar.roll_offset for bar in bars] == [0.0] * OLD_MINUTES + [OFFSET, 0.0]
+        assert bars[OLD_MINUTES].ts_open_ns == NEW_OPENS_NS
+
+
+async def test_the_month_stays_while_a_position_is_held_and_changes_once_it_is_gone() -> None:
+    """What the new month has done meanwhile is asked for."""
+    columns = two_months()
+    held = [True]
+
+    def equip(feed: IbFeed) -> None:
+        feed.closed.is_flat = lambda: not held[0]
+
+    async with running(columns, history_bars=FIRST) as gateway, feeding(gateway, before=equip) as desk:
+        for _ in range(OLD_MINUTES + 3):
+            gateway.step()
+        await desk.have(OLD_MINUTES)
+        assert desk.feed.roll_due(gateway.market.now_ns)
+        assert desk.feed.pinned.symbol == "NQZ19"
+        held[0] = False
+        await until(lambda: desk.feed.pinned.symbol == "NQH20")
+        gateway.step()
+        bars = await desk.have(OLD_MINUTES + 3)
+        assert [bar.ts_open_ns - NEW_OPENS_NS for bar in bars[OLD_MINUTES:]] == [0, MINUTE_NS, 2 * MINUTE_NS]
+        assert bars[OLD_MINUTES].roll_offset == OFFSET
+
+
+async def test_an_offset_that_is_stated_is_not_asked_for() -> None:
+    """The user's file of rolls goes before what the broker's history says."""
+    columns = two_months()
+    seen: list[Pinned] = []
+
+    def equip(feed: IbFeed) -> None:
+        feed.closed.is_flat = lambda: True
+        feed.closed.on_roll = lambda new, _: seen.append(new)
+
+    async with (
+        running(columns, history_bars=FIRST) as gateway,
+        feeding(gateway, before=equip, offsets={"NQH20": 20.0}) as desk,
+    ):
+        for _ in range(OLD_MINUTES):
+            gateway.step()
+        await until(lambda: seen)
+        gateway.step()
+        gateway.step()
+        assert (await desk.have(OLD_MINUTES + 1))[-1].roll_offset == 20.0
+
+
+async def test_a_roll_is_due_from_the_close_of_the_last_session() -> None:
+    """By the rule, Friday evening."""
+    async with running(two_months(), history_bars=FIRST) as gateway, feeding(gateway, reads=False) as desk:
+        assert not desk.feed.roll_due(OLD_CLOSES_NS - 1)
+        assert desk.feed.roll_due(OLD_CLOSES_NS)
