@@ -85,9 +85,9 @@ def disturb(exchange: Exchange, verb: str, place: int) -> None:
         exchange.place(one.order_ref, exchange.leg(one) or Leg.TARGET, one.side, one.qty, one.price_ticks)
 
 
-def planned(daemon: Daemon, policy: ForeignPolicy) -> Plan:
-    """What is to be done now."""
-    return reconcile(daemon.known(), daemon.exchange.truth(), policy, daemon.moment())
+def planned(daemon: Daemon, policy: ForeignPolicy, *, between: bool = False) -> Plan:
+    """What is to be done now, at a start or at a look in between."""
+    return reconcile(daemon.known(), daemon.exchange.truth(), policy, daemon.moment(entry_may_rest=between))
 
 
 def roles(daemon: Daemon) -> dict[Leg | None, list[BrokerOrder]]:
@@ -149,6 +149,33 @@ def test_a_crash_in_the_middle_of_mending_is_mended(
     assert daemon.position_qty == daemon.exchange.position_qty
     assert_safe(daemon, daemon.position_qty)
     assert_quiet(planned(daemon, policy))
+
+
+@settings(max_examples=300, deadline=None)
+@given(ANYTHING, st.integers(0, 30), st.sampled_from(BOOKED))
+def test_a_look_in_between_leaves_the_entry_and_what_belongs_to_it(
+    story: list[tuple], dies_after: int, policy: ForeignPolicy
+) -> None:
+    """Its exits may be as large as the position that it will make; what has filled is stopped all the same."""
+    daemon = a_world(story, dies_after)
+    daemon.apply(planned(daemon, policy, between=True))
+    position_qty = daemon.exchange.position_qty
+    assert daemon.position_qty == position_qty
+    found = roles(daemon)
+    entries = found.pop(Leg.ENTRY, [])
+    coming = sum(each.side * each.remaining_qty for each in entries)
+    asleep = bool(entries) and not entries[0].filled_qty
+    assert len(entries) <= 1
+    for several in found.values():
+        awake = [each for each in several if not (asleep and each.order_ref == entries[0].order_ref)]
+        assert len(awake) <= 1
+        assert all(each.side * position_qty < 0 for each in awake)
+        assert all(each.remaining_qty <= abs(position_qty + coming) for each in awake)
+    if position_qty:
+        guards = [each for leg in (Leg.STOP, Leg.CLOSE) for each in found.get(leg, [])]
+        awake = [each for each in guards if not (asleep and each.order_ref == entries[0].order_ref)]
+        assert max(each.remaining_qty for each in awake) >= abs(position_qty)
+    assert_quiet(planned(daemon, policy, between=True))
 
 
 @settings(max_examples=200, deadline=None)

@@ -26,17 +26,17 @@ def sort_orders(
     """Give each working order its role.
 
     What would increase or turn the position goes: a leg of the wrong side, one larger than the position (while an entry
-    may rest: larger than what that will make of it), a stop that is smaller, and all beyond the first of a role. The
-    decision at work comes first, then the newest. Exits of an entry that has not filled at all guard nothing yet: they
-    stay with it, and go with it.
+    may rest: larger than what that will make of it), an entry into somebody else's position, a stop that is smaller,
+    and all beyond the first of a role. The decision at work comes first, then the newest. Exits of an entry that has
+    not filled at all guard nothing yet: they stay with it, and go with it.
     """
     working = [each for each in orders if each.is_working or each.is_held]
     ours = [each for each in working if decision_of(each.order_ref) is not None]
     decision = None if bracket is None else bracket.order_ref
     ours.sort(key=lambda each: _rank(each, decision))
     entries = [each for each in ours if _leg(each) is Leg.ENTRY]
-    may_rest = [each for each in entries if entry_may_rest and each.order_ref == decision]
-    entry = may_rest[0] if may_rest else None
+    may_rest = [each for each in entries if each.order_ref == decision and _may_rest(each, position_qty)]
+    entry = may_rest[0] if may_rest and entry_may_rest else None
     asleep = {each.order_ref for each in entries if not each.filled_qty}
     coming = 0 if entry is None else entry.side * entry.remaining_qty
     awake = [each for each in ours if each.is_working and each.order_ref not in asleep]
@@ -89,8 +89,12 @@ def _rank(order: BrokerOrder, decision: str | None) -> tuple[bool, int, int]:
 
 def _may_exit(order: BrokerOrder, position_qty: int, coming_qty: int) -> bool:
     """It reduces the position, and no further than to zero."""
-    behind = position_qty + coming_qty
-    return order.side * behind < 0 and order.side * position_qty <= 0 and 0 < order.remaining_qty <= abs(behind)
+    return order.side * position_qty < 0 < order.remaining_qty <= abs(position_qty + coming_qty)
+
+
+def _may_rest(entry: BrokerOrder, position_qty: int) -> bool:
+    """The position is the entry's own: it adds to nobody else's, and turns none."""
+    return entry.side * position_qty > 0 if entry.filled_qty else position_qty == 0
 
 
 def _fits(target: BrokerOrder, stop: BrokerOrder | None) -> bool:
