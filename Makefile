@@ -15,8 +15,8 @@ setup: .venv/.dev ## everything to develop with: the package, torch for training
 demo: .venv/.core ## replay the embedded sample through the whole line; needs no torch
 	$(BIN)/trader backtest --bars sample
 
-test: .venv/.dev lint ## format, lint, types, layers, tests
-	$(BIN)/python -m pytest $(PYTEST)
+test: .venv/.dev .venv-ib-async/.ready lint ## format, lint, types, layers, tests
+	IB_ASYNC_PYTHON="$$(test ! -e .venv-ib-async/.ready || echo .venv-ib-async/bin/python)" $(BIN)/python -m pytest $(PYTEST)
 
 lint: .venv/.dev ## all checks but the tests
 	$(BIN)/ruff format --check .
@@ -46,7 +46,7 @@ docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py
 
 clean: ## remove what the targets made, the environment included; logs stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-ib-async build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -62,3 +62,12 @@ clean: ## remove what the targets made, the environment included; logs stay
 .venv/.dev: pyproject.toml | .venv/bin/python
 	$(PIP) install -e '.[dev]'
 	@touch $@ .venv/.core
+
+# ib_async cannot live beside ib_insync: both bring a package `eventkit`, and here ib_async's comes first. All else is
+# the first environment's. Where this one cannot be made, the tests that need it are skipped.
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+.venv-ib-async/.ready: pyproject.toml | .venv/.dev
+	$(BIN)/python -m venv .venv-ib-async
+	@echo "import site; site.addsitedir('$$($(BIN)/python $(PURELIB))')" >"$$(.venv-ib-async/bin/python $(PURELIB))/beside.pth"
+	@if .venv-ib-async/bin/python -m pip --disable-pip-version-check --quiet --retries 1 install 'ib_async>=2.1'; then \
+	touch $@; else echo "ib_async cannot be installed: the tests that need it are skipped" >&2; fi

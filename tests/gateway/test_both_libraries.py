@@ -19,8 +19,8 @@ def python(request: pytest.FixtureRequest) -> str:
     if request.param == "ib_insync":
         return sys.executable
     other = os.environ.get(OTHER_PYTHON)
-    if other is None:
-        pytest.skip(f"needs a Python with ib_async, which cannot be installed beside ib_insync: set {OTHER_PYTHON}")
+    if not other:
+        pytest.skip(f"{OTHER_PYTHON} names no Python with ib_async: `make test` makes one where it can be installed")
     return other
 
 
