@@ -7,13 +7,14 @@ import advisor_wiring
 import pytest
 from line_builders import settings_with
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from trader import assembly
 from trader.domain.actions import Action
 from trader.domain.decisions import Rule
 from trader.domain.instruments import instrument
 from trader.kernels import book as k
+from trader.risk.margin import MarginRule
 from trader.risk.rules import veto_masks
 from trader.settings import Settings
 from trader.settings.keys import marks_by_key
@@ -53,6 +54,7 @@ WIRING: list[advisor_wiring.Wire] = [
     ("account.trailing_limit_usd=1500.25", TERMS, {"trailing_limit_cents": 1_500_25}),
     ("account.trailing_limit_usd=1500.25", RISK, {"trailing_limit_cents": 1_500_25}),
     ("account.daily_limit_usd=750.10", RISK, {"daily_limit_cents": 750_10}),
+    ("account.daily_limit_usd=750.10", ORDERS, {"daily_limit_cents": 750_10}),
     ("account.daily_loss_flattens=true", RISK, {"daily_loss_flattens": True}),
     ("risk.max_consecutive_losses=7", RISK, {"max_consecutive_losses": 7}),
     ("risk.min_win_rate_threshold=0.31", RISK, {"min_win_rate_threshold": 0.31}),
@@ -60,6 +62,7 @@ WIRING: list[advisor_wiring.Wire] = [
     ("risk.enable_risk_veto=false", RISK, {"enable_risk_veto": False}),
     ("risk.win_rate_window=12", RISK, {"win_rate_window": 12}),
     ("risk.max_trades_per_session=2", RISK, {"max_trades_per_session": 2}),
+    ("risk.max_trades_per_session=2", ORDERS, {"max_trades_per_session": 2}),
     ("risk.cooldown_after_stop_minutes=13", RISK, {"cooldown_after_stop_minutes": 13}),
     ("risk.veto_reset_minutes=61", RISK, {"veto_reset_minutes": 61}),
     ("risk.max_cost_share=0.2", RISK, {"max_cost_share": 0.2}),
@@ -67,6 +70,7 @@ WIRING: list[advisor_wiring.Wire] = [
     ("gate.collar_pct=0.25", ORDERS, {"collar_share": 0.0025}),
     ("gate.orders_per_minute=6", ORDERS, {"orders_per_minute": 6}),
     ("gate.price_age_s=2.5", ORDERS, {"price_age_s": 2.5}),
+    ("gate.initial_margin_pct=25", ORDERS, {"initial_margin_share": 0.25}),
     ("fusion.llm_weight=0.44", FUSION, {"llm_weight": 0.44}),
     ("fusion.override_high=0.91", FUSION, {"override_high": 0.91}),
     ("fusion.override_low=0.61", FUSION, {"override_low": 0.61}),
@@ -96,7 +100,7 @@ ELSEWHERE = {
 """What `trader.app` and the commands read themselves."""
 ALL_WINDOW = {"execution.entry_window"} | {f"execution.windows.all.{name}" for name in ("start", "end", "flat_at")}
 SIZE = {"execution.qty"}
-FOR_LATER = {"fusion.calibrate_rl", "gate.initial_margin_pct"}
+FOR_LATER = {"fusion.calibrate_rl"}
 """Checked by the schema; the parts that they are for come later, and config/*.yaml says so."""
 
 
@@ -128,6 +132,23 @@ def test_every_setting_is_wired_or_known_not_to_be() -> None:
 
     of_the_advisor = advisor_wiring.TOGETHER | advisor_wiring.FILES
     assert wired | ELSEWHERE | ALL_WINDOW | SIZE | FOR_LATER | of_the_advisor == set(marks_by_key())
+
+
+def test_last_gate_limits_what_the_review_limits() -> None:
+    """A rule that the operator's table lets through on one side is the review's alone."""
+    lifted = "risk.veto_actions={daily_loss: [], max_trades: [BUY, ENABLE_TRAIL]}"
+    assert changes(ORDERS, lifted) == {"daily_limit_cents": None, "max_trades_per_session": None}
+
+
+def test_margin_is_asked_before_a_real_broker_only() -> None:
+    """Of the day, where its window closes every position by day, else of the night too."""
+    found = [
+        (assembly.order_limits(settings).margin, assembly.order_limits_at_broker(settings).margin)
+        for settings in (settings_with("execution.entry_window=rth"), settings_with("execution.entry_window=all"))
+    ]
+    simulated = MarginRule.NOT_ASKED
+    assert found == [(simulated, MarginRule.DAY), (simulated, MarginRule.OVERNIGHT)]
+    assert replace(assembly.order_limits_at_broker(settings_with()), margin=simulated) == ORDERS(settings_with())
 
 
 def test_prompt_takes_the_template_that_is_named() -> None:

@@ -24,7 +24,9 @@ class Market(SilentBroker):
 
     def __init__(self, *, restarts: bool = False) -> None:
         super().__init__()
-        self.floor = Floor(replace(LIMITS, orders_per_minute=1_000))
+        self.floor = Floor(
+            replace(LIMITS, orders_per_minute=1_000, max_trades_per_session=None, daily_limit_cents=None)
+        )
         self.floor.router.connect(self)
         self.refs: list[str] = []
         self.position = 0
@@ -183,7 +185,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(STEPS)
 def test_book_is_what_was_executed_whatever_a_broker_does(steps: list[Step]) -> None:
     """Position and money to the cent, one close under way at most, nothing but HOLD without a stop, and no error."""
@@ -193,7 +195,7 @@ def test_book_is_what_was_executed_whatever_a_broker_does(steps: list[Step]) -> 
         market.after()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_restart_after_any_step_changes_nothing(steps: list[Step]) -> None:
     """The state, through JSON, is all that router, position and gate remember."""

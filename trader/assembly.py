@@ -1,5 +1,7 @@
 """From settings to the values that the core is given: frozen records, cents, ticks. No file is read here."""
 
+from msgspec.structs import replace
+
 from trader.adapters.openai.options import OpenAiOptions
 from trader.adapters.phi3.keeper import WorkerRules
 from trader.adapters.phi3.options import ModelOptions
@@ -11,13 +13,16 @@ from trader.advisor.hedge import ByRegime, HedgeRules
 from trader.advisor.outcomes import OutcomeTerms
 from trader.advisor.prompt import Example, PromptRules
 from trader.book import TermsOfTrade
+from trader.domain.actions import ENTRY_BITS
+from trader.domain.decisions import Rule
 from trader.domain.instruments import Instrument
 from trader.fusion import FusionRules
 from trader.kernels import book as k
 from trader.learning import Adaptive
 from trader.risk.limits import OrderLimits, RiskLimits, round_trip_cost_cents
+from trader.risk.margin import MarginRule
 from trader.risk.review import Reviewer
-from trader.risk.rules import veto_masks
+from trader.risk.rules import RULES, veto_masks
 from trader.schedule import Window
 from trader.settings import Settings
 
@@ -98,15 +103,32 @@ def reviewer(settings: Settings, instrument: Instrument) -> Reviewer:
 
 
 def order_limits(settings: Settings) -> OrderLimits:
-    """The limits of the last gate."""
+    """The limits of the last gate before a simulated broker, whose account has no margin."""
     gate, execution = settings.gate, settings.execution
+    blocked = dict(zip(RULES, risk_limits(settings).veto_masks, strict=True))
+    limits_trades, limits_loss = (
+        blocked[rule] & ENTRY_BITS == ENTRY_BITS for rule in (Rule.MAX_TRADES, Rule.DAILY_LOSS)
+    )
     return OrderLimits(
         max_order_qty=execution.qty,
         max_position_qty=execution.max_position_qty,
         collar_share=gate.collar_pct / 100,
         orders_per_minute=gate.orders_per_minute,
         price_age_s=gate.price_age_s,
+        max_trades_per_session=settings.risk.max_trades_per_session if limits_trades else None,
+        daily_limit_cents=settings.account.daily_limit_cents if limits_loss else None,
+        margin=MarginRule.NOT_ASKED,
+        initial_margin_share=gate.initial_margin_pct / 100,
     )
+
+
+def order_limits_at_broker(settings: Settings) -> OrderLimits:
+    """The limits of the last gate before a real broker, whose margin an entry needs.
+
+    Positions of the day's window are closed before the broker asks for the night's margin; others may not be.
+    """
+    is_of_the_day = settings.execution.entry_window == "rth"
+    return replace(order_limits(settings), margin=MarginRule.DAY if is_of_the_day else MarginRule.OVERNIGHT)
 
 
 def fusion_rules(settings: Settings) -> FusionRules:

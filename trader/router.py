@@ -17,6 +17,7 @@ from trader.news import Adjustment, ForeignTrade, News
 from trader.outbox import Outbox
 from trader.ports import Broker
 from trader.risk.gate import GateState, LastPrice, OrderGate
+from trader.risk.margin import MarginFigures
 from trader.risk.review import Approved
 from trader.round_trip import Booked
 
@@ -101,6 +102,10 @@ class Router(News):
         is_sent = self._holding.protect(stop_ticks)
         self._entering.mark_working()
         return is_sent
+
+    def fund(self, figures: MarginFigures) -> None:
+        """What the broker says of the account's margin: the order gate goes by it from now on."""
+        self._gate.fund(figures)
 
     def expect(self, bracket: Bracket) -> None:
         """At a start: this bracket has left before the crash, and nothing is known of it yet."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from builders import OPEN_NS, an_account
 from hypothesis import given, settings
@@ -11,8 +12,10 @@ from risk_builders import ORDER_LIMITS
 
 from trader.domain.account import AccountView
 from trader.domain.actions import Side
-from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order
-from trader.risk.gate import LastPrice, OrderGate, Refusal
+from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Protect
+from trader.errors import InvariantError
+from trader.risk.gate import GateState, LastPrice, OrderGate, Refusal
+from trader.risk.margin import MarginFigures, MarginPeriod, MarginRule
 
 S = 1_000_000_000
 NOW_NS = OPEN_NS
@@ -154,6 +157,126 @@ def test_check_of_the_twenty_first_order_in_a_minute_is_refused() -> None:
     assert sent(gate, 23, NOW_NS + 61 * S) is None
 
 
+@pytest.mark.parametrize(("trades", "refusal"), [(19, None), (20, Refusal.TRADES), (21, Refusal.TRADES)])
+def test_check_of_one_trade_too_many_in_a_session_is_refused(trades: int, refusal: Refusal | None) -> None:
+    """Twenty are allowed, by the account's own count, which a restart keeps."""
+    assert a_gate().check(a_bracket(), an_account(trades_in_session=trades), LAST, NOW_NS) is refusal
+
+
+@pytest.mark.parametrize(("lost_cents", "refusal"), [(99_999, None), (100_000, Refusal.DAY_LOSS), (-500_000, None)])
+def test_check_of_an_entry_after_the_day_s_loss_is_refused(lost_cents: int, refusal: Refusal | None) -> None:
+    """A thousand dollars since the session opened, what is open included."""
+    account = an_account(session_open_cents=6_000_000, equity_cents=6_000_000 - lost_cents)
+    assert a_gate().check(a_bracket(), account, LAST, NOW_NS) is refusal
+
+
+def test_check_of_limits_that_configuration_lifts_asks_nothing() -> None:
+    """As it lifts them in the review."""
+    gate = a_gate(max_trades_per_session=None, daily_limit_cents=None)
+    assert gate.check(a_bracket(), an_account(trades_in_session=99, equity_cents=0), LAST, NOW_NS) is None
+
+
+def a_period(**changes: Any) -> MarginPeriod:
+    """50,000 $ that are free, and a contract that takes 20,000 $ and 18,000 $."""
+    period = MarginPeriod(
+        available_cents=5_000_000, excess_cents=5_000_000, initial_cents=2_000_000, maintenance_cents=1_800_000
+    )
+    return replace(period, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "carries"),
+    [
+        ({}, True),
+        ({"initial_cents": 2_500_000}, True),
+        ({"initial_cents": 2_500_001}, False),
+        ({"available_cents": 3_999_999}, False),
+        ({"available_cents": -1}, False),
+        ({"excess_cents": 1_800_000}, True),
+        ({"excess_cents": 1_799_999}, False),
+        ({"maintenance_cents": 5_000_001}, False),
+        ({"initial_cents": 0}, False),
+        ({"maintenance_cents": 0}, False),
+        ({"available_cents": None}, False),
+        ({"excess_cents": None}, False),
+        ({"initial_cents": None}, False),
+        ({"maintenance_cents": None}, False),
+    ],
+)
+@pytest.mark.parametrize("is_night", [False, True])
+def test_check_of_an_entry_needs_the_margin_of_each_period(
+    changes: dict[str, Any], carries: bool, is_night: bool
+) -> None:
+    """Half of what is free for the initial margin, all that is above for the maintenance; nothing untold carries."""
+    odd, sound = a_period(**changes), a_period()
+    figures = MarginFigures(day=sound, overnight=odd) if is_night else MarginFigures(day=odd, overnight=sound)
+    answers = {}
+    for rule in MarginRule:
+        gate = a_gate(margin=rule)
+        gate.fund(figures)
+        answers[rule] = gate.check(a_bracket(), FLAT, LAST, NOW_NS)
+    refusal = None if carries else Refusal.MARGIN
+    assert answers == {
+        MarginRule.NOT_ASKED: None,
+        MarginRule.DAY: None if is_night else refusal,
+        MarginRule.OVERNIGHT: refusal,
+    }
+
+
+def test_check_of_an_entry_counts_its_contracts_against_the_margin() -> None:
+    """One fits into half of what is free, two do not."""
+    gate = a_gate(margin=MarginRule.DAY, max_order_qty=2, max_position_qty=2)
+    gate.fund(MarginFigures(day=a_period(), overnight=a_period()))
+    assert gate.check(a_bracket(qty=2), FLAT, LAST, NOW_NS) is Refusal.MARGIN
+    assert gate.check(a_bracket(), FLAT, LAST, NOW_NS) is None
+
+
+def test_check_of_an_entry_before_the_broker_has_told_its_figures_is_refused() -> None:
+    """On a real broker; a restart forgets them, and waits for them again."""
+    gate = a_gate(margin=MarginRule.DAY)
+    assert gate.check(a_bracket(), FLAT, LAST, NOW_NS) is Refusal.MARGIN
+    gate.fund(MarginFigures(day=a_period(), overnight=a_period()))
+    again = a_gate(margin=MarginRule.DAY)
+    again.restore(gate.state())
+    assert again.check(a_bracket(), FLAT, LAST, NOW_NS) is Refusal.MARGIN
+    assert gate.check(a_bracket(), FLAT, LAST, NOW_NS) is None
+
+
+def test_check_of_the_same_decision_after_a_restart_is_refused() -> None:
+    """Duplicates are known by the decision's id, and ids outlive the process, through JSON."""
+    gate = a_gate_in_position()
+    gate.on_fill(a_fill(reason=ExitReason.STOP))
+    again = a_gate()
+    again.restore(msgspec.json.decode(msgspec.json.encode(gate.state()), type=GateState))
+    assert again.state() == gate.state()
+    assert again.check(a_bracket("a"), FLAT, LAST, NOW_NS) is Refusal.DUPLICATE
+
+
+def test_adopted_and_expected_references_are_known_and_never_sent_again() -> None:
+    """What was found at the broker belongs to a decision that has been carried out."""
+    gate = a_gate()
+    gate.adopt("a", 47_940)
+    gate.expect(a_bracket("b"), NOW_NS)
+    gate.demand_known("a")
+    gate.demand_known("b")
+    with pytest.raises(InvariantError, match="'c'"):
+        gate.demand_known("c")
+    gate.entry_ended()
+    assert gate.check(a_bracket("a"), FLAT, LAST, NOW_NS) is Refusal.DUPLICATE
+    assert gate.check(a_bracket("b"), FLAT, LAST, NOW_NS) is Refusal.DUPLICATE
+
+
+def test_late_fill_of_an_entry_that_has_ended_holds_back_no_other() -> None:
+    """Neither the same bracket's, told as cancelled, nor an earlier one's."""
+    gate = a_gate()
+    gate.check(a_bracket("a"), FLAT, LAST, NOW_NS)
+    gate.entry_ended()
+    gate.on_fill(a_fill("a", remaining_qty=1))
+    assert gate.check(a_bracket("b"), FLAT, LAST, NOW_NS) is None
+    gate.on_fill(a_fill("a", remaining_qty=0))
+    assert gate.check(a_bracket("c"), FLAT, LAST, NOW_NS) is Refusal.POSITION
+
+
 @pytest.mark.parametrize(("stop_ticks", "refusal"), [(47_941, None), (48_010, None), (47_939, Refusal.LOOSENS_STOP)])
 def test_check_of_an_amended_stop_lets_it_tighten_only(stop_ticks: int, refusal: Refusal | None) -> None:
     """The gate knows the stop that it let through (47,940), whatever the account says."""
@@ -246,14 +369,38 @@ def test_check_of_a_close_in_the_next_trade_is_not_a_second_one() -> None:
 
 
 def test_check_of_risk_reducing_orders_passes_under_every_limit() -> None:
-    """No price for an hour, the rate used up, the last price far away."""
+    """No price for an hour, the rate used up, the last price far away, the day lost, too many trades, no margin."""
     gate = a_gate_in_position()
     for _ in range(50):
         gate.check(an_amend(47_950), a_position(), LAST, NOW_NS)
+    ruined = a_gate(margin=MarginRule.OVERNIGHT)
+    ruined.restore(gate.state())
+    account = replace(a_position(), trades_in_session=99, equity_cents=0)
     late_ns = NOW_NS + 3_600 * S
     nowhere = LastPrice(1, NOW_NS)
-    assert gate.check(an_amend(47_960), a_position(), nowhere, late_ns) is None
-    assert gate.check(a_flatten(), a_position(), nowhere, late_ns) is None
+    protect = Protect(order_ref="a", side=Side.SELL, qty=1, stop_ticks=47_900)
+    assert ruined.check(an_amend(47_960), account, nowhere, late_ns) is None
+    assert ruined.check(protect, account, nowhere, late_ns) is None
+    assert ruined.check(a_flatten(), account, nowhere, late_ns) is None
+
+
+@pytest.mark.parametrize(
+    ("position", "side", "qty", "refusal"),
+    [
+        (0, Side.SELL, 1, Refusal.NO_POSITION),
+        (1, Side.BUY, 1, Refusal.NOT_REDUCING),
+        (1, Side.SELL, 2, Refusal.NOT_REDUCING),
+        (1, Side.SELL, 0, Refusal.NOT_REDUCING),
+        (-2, Side.BUY, 2, None),
+    ],
+)
+def test_check_of_a_protecting_stop_is_known_by_its_effect(
+    position: int, side: Side, qty: int, refusal: Refusal | None
+) -> None:
+    """It can only make what is there smaller."""
+    protect = Protect(order_ref="a", side=side, qty=qty, stop_ticks=47_900)
+    account = a_position(position) if position else FLAT
+    assert a_gate().check(protect, account, LAST, NOW_NS) is refusal
 
 
 def test_check_of_a_cancel_passes_while_an_entry_is_on_its_way() -> None:

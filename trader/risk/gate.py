@@ -1,6 +1,7 @@
 """The last gate before the broker: checks each order again, on what it has itself let through and seen filled.
 
-No clock: the time of the check is an argument. It believes the account only for the position and its entry price.
+No clock: the time of the check is an argument. It believes the account for position, entry price and the session's
+trades and loss, and the broker for its margin.
 """
 
 from collections import deque
@@ -13,6 +14,7 @@ from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, Fill, Flatt
 from trader.domain.units import SECOND_NS
 from trader.errors import InvariantError
 from trader.risk.limits import OrderLimits
+from trader.risk.margin import UNKNOWN, MarginFigures, is_carried
 
 RATE_WINDOW_NS = 60 * SECOND_NS
 REMEMBERED_REFS = 1_000
@@ -27,6 +29,9 @@ class Refusal(StrEnum):
     STALE_PRICE = "stale_price"
     COLLAR = "collar"
     RATE = "rate"
+    TRADES = "trades"
+    DAY_LOSS = "day_loss"
+    MARGIN = "margin"
     DUPLICATE = "duplicate"
     NOT_REDUCING = "not_reducing"
     SECOND_CLOSE = "second_close"
@@ -66,6 +71,11 @@ class OrderGate:
         self._closing_qty = 0
         self._stop_ticks: int | None = None
         self._may_anchor = False
+        self._figures = UNKNOWN
+
+    def fund(self, figures: MarginFigures) -> None:
+        """What the broker says of the account's margin, from now on."""
+        self._figures = figures
 
     def check(self, order: Order, account: AccountView, last: LastPrice, now_ns: int) -> Refusal | None:
         """None lets the order leave, and takes note of it; otherwise the first reason against it."""
@@ -149,7 +159,18 @@ class OrderGate:
             return Refusal.MALFORMED
         if order.order_ref in self._refs:
             return Refusal.DUPLICATE
-        return self._against_moment(anchor_ticks, last, now_ns)
+        return self._against_account(order.qty, account) or self._against_moment(anchor_ticks, last, now_ns)
+
+    def _against_account(self, qty: int, account: AccountView) -> Refusal | None:
+        limits = self._limits
+        if limits.max_trades_per_session is not None and account.trades_in_session >= limits.max_trades_per_session:
+            return Refusal.TRADES
+        lost_cents = account.session_open_cents - account.equity_cents
+        if limits.daily_limit_cents is not None and lost_cents >= limits.daily_limit_cents:
+            return Refusal.DAY_LOSS
+        if not is_carried(limits.margin, self._figures, qty, limits.initial_margin_share):
+            return Refusal.MARGIN
+        return None
 
     def _against_moment(self, anchor_ticks: int, last: LastPrice, now_ns: int) -> Refusal | None:
         limits = self._limits

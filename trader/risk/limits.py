@@ -8,6 +8,7 @@ from msgspec import Struct
 from trader.domain.actions import ACTIONS
 from trader.domain.units import MINUTE_NS
 from trader.kernels import rules as k
+from trader.risk.margin import MarginRule
 
 
 class RiskLimits(Struct, frozen=True, kw_only=True):
@@ -30,13 +31,21 @@ class RiskLimits(Struct, frozen=True, kw_only=True):
 
 
 class OrderLimits(Struct, frozen=True, kw_only=True):
-    """Limits of the last gate. The collar is a share of the last price, 0.005 for 0.5 %."""
+    """Limits of the last gate. The collar is a share of the last price, 0.005 for 0.5 %.
+
+    Trades and loss of a session are None where configuration takes them off the review as well. `initial_margin_share`
+    is the share of the available funds that an order's initial margin may take.
+    """
 
     max_order_qty: int
     max_position_qty: int
     collar_share: float
     orders_per_minute: int
     price_age_s: float
+    max_trades_per_session: int | None
+    daily_limit_cents: int | None
+    margin: MarginRule
+    initial_margin_share: float
 
 
 def limit_row(limits: RiskLimits, *, min_stop_ticks: int) -> k.Limits:

@@ -19,6 +19,7 @@ from trader.errors import StateDamagedError
 from trader.holding import Holding, HoldingState
 from trader.risk.gate import GateState, OrderGate
 from trader.risk.limits import OrderLimits
+from trader.risk.margin import MarginRule
 from trader.round_trip import RoundTrip, RoundTripState
 from trader.router import Router, RouterState
 
@@ -26,7 +27,15 @@ NQ = INSTRUMENTS["NQ"]
 TERMS = some_terms().as_row(NQ)
 
 ORDER_LIMITS = OrderLimits(
-    max_order_qty=1, max_position_qty=1, collar_share=0.005, orders_per_minute=20, price_age_s=10.0
+    max_order_qty=1,
+    max_position_qty=1,
+    collar_share=0.005,
+    orders_per_minute=20,
+    price_age_s=10.0,
+    max_trades_per_session=20,
+    daily_limit_cents=100_000,
+    margin=MarginRule.NOT_ASKED,
+    initial_margin_share=0.5,
 )
 
 GATE_RULES = GateRules(
@@ -50,7 +59,7 @@ def a_router() -> Router:
 GIVEN = {
     PaperBroker: {"_ticks_per_point", "_slippage", "_forced_slippage", "_through", "_commission_cents", "_listener"}
     | {"_faults"},
-    OrderGate: {"_limits"},
+    OrderGate: {"_limits", "_figures"},
     # What a bar has brought is drained by the end of it, and what was prepared has left.
     Router: {"_book", "_outbox", "orders", "fills", "trades", "executions", "refused", "unfilled"}
     | {"adjustments", "foreign"},
@@ -68,7 +77,7 @@ GIVEN = {
     },
     AdviceCache: {"_lasts_ns", "_decay", "_prefix", "_keyed", "_key", "hits", "evictions"},
 }
-"""What configuration or the next bar gives."""
+"""What configuration, the broker or the next bar gives."""
 
 RENAMED = {
     "_qty": "position_qty",
