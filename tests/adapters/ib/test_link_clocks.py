@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from gateway_builders import running
-from ib_builders import LIBRARY, QUIET_NS, Told, linked, silent_port, soon, until
+from ib_builders import QUIET_NS, Told, linked, silent_port, soon, until
 from test_link import hook_of, reset
 
 from trader.adapters.ib.clocks import Backoff
-from trader.adapters.ib.link import Link, LinkState
+from trader.adapters.ib.link import LinkState
+from trader.adapters.ib.nights import EVERY_DAY, OutageWindow
 from trader.domain.alerts import AlertKind
 from trader.domain.units import SECOND_NS
 from trader.gateway.virtual_time import VirtualLoop
@@ -196,6 +197,33 @@ def test_each_outage_is_alerted_once_and_a_short_one_not_at_all() -> None:
     assert told.kinds == [AlertKind.LINK_DOWN, AlertKind.LINK_DOWN]
 
 
+def test_a_reset_inside_its_window_is_an_expected_outage_with_no_entries_before_it_and_no_alert() -> None:
+    """From a quarter of an hour before; and nothing is against entries when it is over."""
+    told = Told()
+    window = OutageWindow(name="reset", zone="UTC", start="16:20", end="17:20", days=EVERY_DAY)
+
+    async def story() -> None:
+        terms: dict[str, Any] = {**LIVE, "windows": (window,)}
+        async with running() as gateway, linked(gateway, told=told, wall_ns=wall_ns, **terms) as link:
+            assert link.no_entries is None
+            await asyncio.sleep(6 * 60.0)
+            assert link.no_entries == "reset is near"
+            assert link.is_up
+            await asyncio.sleep(20 * 60.0)
+            gateway.server.is_refusing = True
+            reset(gateway)
+            await asyncio.sleep(30 * 60.0)
+            assert link.state is LinkState.EXPECTED_OUTAGE
+            gateway.server.is_refusing = False
+            await asyncio.sleep(61.0)
+            assert link.is_up
+            await asyncio.sleep(30 * 60.0)
+            assert link.no_entries is None
+
+    in_virtual_time(story)
+    assert told.kinds == []
+
+
 def test_waits_grow_to_the_longest_and_are_never_the_same_for_two() -> None:
     """Between half and all of 1, 2, 4, 8, 10, 10 ...; from the beginning again after success."""
     backoff = Backoff(1.0, 10.0, random.Random(1))
@@ -210,8 +238,6 @@ async def test_a_wrong_port_is_said_with_its_number() -> None:
     """And the state is not up."""
     with silent_port() as port:
         pass
-    link: Link
     async with linked(port, waits=False) as link:
         await until(lambda: link.why == f"127.0.0.1:{port}: nothing listens there")
         assert not link.is_up
-    assert LIBRARY.version

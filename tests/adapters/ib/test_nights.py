@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from trader.adapters.ib.nights import EVERY_DAY, Nights, NightTerms, OutageWatch, OutageWindow
 from trader.domain.sessions import Calendar
 from trader.domain.units import DAY_NS, MINUTE_NS, SECOND_NS
+from trader.errors import ConfigurationError
 
 CAMPAIGN = Path(__file__).resolve().parents[3] / "scripts" / "campaign_nights.py"
 NEW_YORK, CHICAGO = "America/New_York", "America/Chicago"
@@ -77,6 +79,15 @@ def test_the_next_window_says_when_it_begins_and_ends() -> None:
     assert span is not None
     assert (span.start_ns, span.end_ns) == (at("2019-12-04 00:15"), at("2019-12-04 01:45"))
     assert Nights(TERMS).window(at("2019-12-03 20:00")) is None
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"start": "25:00"}, {"end": "noon"}, {"zone": "Mars/Olympus"}, {"zone": ""}, {"days": ()}, {"days": (7,)}]
+)
+def test_a_window_that_is_none_is_named(wrong: dict[str, Any]) -> None:
+    """Before anything is connected."""
+    with pytest.raises(ConfigurationError, match="outage window 'server reset'"):
+        Nights(replace(TERMS, windows=(RESTART, replace(RESET, **wrong))))
 
 
 def test_without_windows_entries_are_always_free() -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from trader.domain.units import DAY_NS, SECOND_NS
+from trader.errors import ConfigurationError
 
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 _AHEAD_DAYS = 9
@@ -51,12 +52,17 @@ class Span(Struct, frozen=True, order=True):
 
 
 class Nights:
-    """The windows of all nights. Where clocks change, a window is as long as any reading of it."""
+    """The windows of all nights. Where clocks change, a window is as long as any reading of it.
+
+    ConfigurationError names a window that is none.
+    """
 
     def __init__(self, terms: NightTerms) -> None:
         self._before_ns = round(terms.no_entries_before_s * SECOND_NS)
         self._gap_ns = round(terms.outlast_s * SECOND_NS)
         self._windows = terms.windows
+        for window in terms.windows:
+            _check(window)
         self._day = -1
         self._spans: list[Span] = []
 
@@ -138,6 +144,19 @@ class OutageWatch:
     @property
     def _is_down(self) -> bool:
         return self._began_ns is not None and self._up_ns is None
+
+
+def _check(window: OutageWindow) -> None:
+    try:
+        ZoneInfo(window.zone)
+        datetime.time.fromisoformat(window.start)
+        datetime.time.fromisoformat(window.end)
+    except (ValueError, OSError, KeyError) as error:
+        msg = f"outage window {window.name!r}: {error}; expected HH:MM and a zone such as America/New_York"
+        raise ConfigurationError(msg) from None
+    if not window.days or not set(window.days) <= set(EVERY_DAY):
+        msg = f"outage window {window.name!r}: days are 0 (Monday) to 6, and at least one"
+        raise ConfigurationError(msg)
 
 
 def _span(window: OutageWindow, date: datetime.date) -> Span:
