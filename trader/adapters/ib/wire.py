@@ -84,7 +84,7 @@ class Wire:
             why = self._why(error)
             raise (InUseError(why) if self._in_use else LinkError(why)) from None
         else:
-            self._is_open = True
+            self._is_open, self._remark = True, ""
         finally:
             if not self._is_open:
                 self.end("not opened")
