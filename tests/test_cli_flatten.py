@@ -144,6 +144,18 @@ def test_stopped_daemon_is_gone_round_and_sees_the_kill_file_when_it_goes_on(tmp
         assert daemon.stdout.readline() == '{"command":"flatten"} True\n'
 
 
+def test_close_that_does_not_fill_is_1_and_the_stop_stays(tmp_path: Path, capsys: Any) -> None:
+    """The market is closed: nothing is left behind that could fill later."""
+    state = left_behind(tmp_path)
+    with played() as broker:
+        broker.gateway.exchange.fills_at_once = False
+        options = files(broker.port, "ib.request_timeout_s=0.5")
+        assert flatten.run(options, state, as_json=False, patience_s=PATIENCE_S) == 1
+        assert broker.position() == (1, 2)
+    assert "the broker still tells of +1 NQH0" in capsys.readouterr().out
+    assert KillFile(state).exists
+
+
 def test_gateway_away_is_75_and_the_account_stays_taken(tmp_path: Path, capsys: Any) -> None:
     """The daemon must not wake up into it; the operator repeats, or closes by hand."""
     state = left_behind(tmp_path)
