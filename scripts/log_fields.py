@@ -17,10 +17,12 @@ from trader.records import (
     LimitsRecord,
     LlmRecord,
     OrderRecord,
+    PreviousRun,
     QueryRecord,
     RiskRecord,
     RlRecord,
     StartRecord,
+    WarmUpRecord,
 )
 
 MEANINGS: dict[type[Struct], dict[str, str]] = {
@@ -169,6 +171,18 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "fitted_until": "last session that it was fitted on",
         "learned": "what earlier runs taught calibration and weights; null where it began with nothing",
     },
+    WarmUpRecord: {
+        "file": "name of the file in the run's folder",
+        "sha256": "of that file",
+        "bars": "how many",
+        "first_utc": "open of the first",
+        "last_utc": "close of the last",
+    },
+    PreviousRun: {
+        "run_id": "its folder",
+        "lines": "lines of its log",
+        "head": "hash of the last of them",
+    },
     StartRecord: {
         "v": "version of this format",
         "code_version": "version of the program",
@@ -183,7 +197,8 @@ MEANINGS: dict[type[Struct], dict[str, str]] = {
         "mismatches": "what does not fit between model and bars, and was allowed",
         "account": "the account at the start",
         "advisor": "the language model that advises, or was recorded; null without one",
-        "previous_run": "the run before a restart; null for the first",
+        "previous_run": "the run that this one goes on from, and the last line of its log that was kept; null for none",
+        "warm_up": "the bars from before the run that its features began from; null for a cold start",
     },
     ContinueRecord: {
         "previous_file": "name of the file before this one",
