@@ -122,6 +122,24 @@ async def soon(awaitable: Awaitable[Any]) -> Any:
         return await awaitable
 
 
+def reset(gateway: Gateway) -> None:
+    """Cut all connections."""
+    for session in gateway.server.sessions:
+        session.reset()
+
+
+def hook_of(seen: list[object], what: Callable[[Link], object]) -> Callable[[Link], None]:
+    """Adds a sync hook that keeps what it sees."""
+
+    def add(link: Link) -> None:
+        async def hook() -> None:
+            seen.append(what(link))
+
+        link.on_sync(hook)
+
+    return add
+
+
 async def relinked(link: Link, cut: Callable[[], object]) -> str:
     """Cut the link by `cut`, and wait until it is up again; why it was lost."""
     whys: list[str] = []

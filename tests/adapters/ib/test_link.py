@@ -2,34 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 
 import pytest
 from gateway_builders import nq, running
-from ib_builders import ACCOUNT, LIBRARY, Told, linked, silent_port, some_terms, soon, until
+from ib_builders import ACCOUNT, LIBRARY, Told, hook_of, linked, reset, silent_port, some_terms, soon, until
 
 from trader.adapters.ib.link import Link, LinkState
 from trader.errors import AccessError, LinkError, RefusedError
 from trader.gateway.account import AccountTerms
 from trader.gateway.gateway import Gateway
-
-
-def reset(gateway: Gateway) -> None:
-    """Cut all connections."""
-    for session in gateway.server.sessions:
-        session.reset()
-
-
-def hook_of(seen: list[object], what: Callable[[Link], object]) -> Callable[[Link], None]:
-    """Adds a sync hook that keeps what it sees."""
-
-    def add(link: Link) -> None:
-        async def hook() -> None:
-            seen.append(what(link))
-
-        link.on_sync(hook)
-
-    return add
 
 
 async def test_the_link_is_up_when_all_hooks_have_returned() -> None:

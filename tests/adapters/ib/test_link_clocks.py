@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_builders import running
-from ib_builders import QUIET_NS, Told, linked, silent_port, soon, until
-from test_link import hook_of, reset
+from ib_builders import QUIET_NS, Told, hook_of, linked, reset, silent_port, soon, until
 
 from trader.adapters.ib.clocks import Backoff
 from trader.adapters.ib.link import LinkState

@@ -1,8 +1,7 @@
 """What the client library gets wrong about connections, item by item, and what the link makes of it."""
 
 from gateway_builders import bracket, nq, running, some_bars
-from ib_builders import Told, linked, relinked, soon, until
-from test_link import hook_of, reset
+from ib_builders import Told, hook_of, linked, relinked, reset, soon, until
 
 from trader.adapters.ib.link import LinkState
 from trader.domain.alerts import AlertKind
