@@ -177,17 +177,22 @@ def test_fill_is_on_the_disk_with_the_book_that_it_made_or_not_at_all(tmp_path: 
     assert len(seen) > 1
 
 
-def test_along_is_made_in_the_transaction_of_what_it_came_to(tmp_path: Path) -> None:
-    """A real broker's execution waits for its book: not on the disk before, and not without it."""
+def test_what_a_broker_queues_in_the_same_turn_is_made_with_what_it_came_to(tmp_path: Path) -> None:
+    """A real broker's execution, queued before it is booked, is in the transaction of its book."""
     life = Life(tmp_path / "state", ALONE, seed=SEED)
-    asyncio.run(life.live(bars()[:1]))
     configuration = GoodConfiguration(sha256="ab" * 32, yaml="", ts_ns=1)
-    life.keeper.along(lambda state: state.keep(configuration))
-    asyncio.run(life.keeper.on_disk())
-    before = asyncio.run(life.writer.durable(StateDb.snapshot))
-    life.parts.book.adjust(-100)
-    life.keeper.after_event()
-    after = asyncio.run(life.writer.durable(StateDb.snapshot))
+
+    async def fill() -> tuple[State, State]:
+        await life.live(bars()[:1])
+        await life.keeper.on_disk()
+        before = await life.writer.durable(StateDb.snapshot)
+        life.keeper.good(configuration)
+        life.parts.book.adjust(-100)
+        life.keeper.after_event()
+        await life.keeper.on_disk()
+        return before, await life.writer.durable(StateDb.snapshot)
+
+    before, after = asyncio.run(fill())
     life.end()
     assert (before.configuration, after.configuration) == (None, configuration)
     assert after.generation == before.generation + 1

@@ -1,7 +1,9 @@
 """Keeps a run's state as it goes: all that has changed since the last call, in one transaction.
 
 So what stands on the disk is always the whole of some moment, between two bars or after a fill between them: an
-execution never without the book that it made, a book never without its orders. The loop waits for no disk.
+execution never without the book that it made, a book never without its orders. What a real broker has queued in the
+same turn of the loop goes into the same transaction: so it is to be called inside the broker's call. The loop waits for
+no disk.
 """
 
 import asyncio
@@ -26,7 +28,6 @@ class Keeper:
         self._writer = writer
         self._simulated = source.simulated
         self._takes = [(take, _Last()) for take in takes_of(source, found)]
-        self._notes: list[Note] = []
 
     def after_bar(self) -> None:
         """A bar has been decided, and its orders have left."""
@@ -35,10 +36,6 @@ class Keeper:
     def after_event(self) -> None:
         """Something happened between two bars: a fill, a command, a session that began or ended."""
         self._keep()
-
-    def along(self, note: Note) -> None:
-        """Have this change made in one transaction with what the next call keeps: a fill's, before it is booked."""
-        self._notes.append(note)
 
     def good(self, configuration: GoodConfiguration) -> None:
         """Trading has been enabled under this configuration."""
@@ -50,12 +47,9 @@ class Keeper:
 
     def _keep(self) -> None:
         if not self._writer.is_healthy:
-            self._notes.clear()
             return
         sections = [section for take, last in self._takes if (section := last.changed(take())) is not None]
-        notes, self._notes = self._notes, []
-        if self._simulated is not None:
-            notes += self._simulated.ledger.drain()
+        notes = [] if self._simulated is None else self._simulated.ledger.drain()
         if notes or sections:
             self._writer.soon(_Change(notes, sections))
 

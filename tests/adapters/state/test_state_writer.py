@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from state_builders import (
+    BOOK,
     BRACKET,
     ENTRY_FILL,
     HELD,
@@ -88,9 +89,11 @@ async def test_result_and_error_of_a_change_come_back_to_who_waits(desks: Desks)
 
 
 async def test_contradiction_that_nobody_waits_for_ends_the_writing(desks: Desks) -> None:
-    """What follows from a change that is missing is not kept either."""
+    """What follows from a change that is missing is not kept either, nor what was queued in the same turn."""
     desk = desks()
     desk.writer.soon(lambda state: state.keep(PROGRESS))
+    await asyncio.sleep(0)
+    desk.writer.soon(lambda state: state.keep(BOOK))
     desk.writer.soon(lambda state: state.gone("d1", "no leg"))  # type: ignore[arg-type] # that is the contradiction
     with pytest.raises(StateFailedError, match="contradicts"):
         await desk.writer.durable(lambda state: state.keep(HELD))
@@ -98,7 +101,21 @@ async def test_contradiction_that_nobody_waits_for_ends_the_writing(desks: Desks
     assert len(desk.troubles) == 1
     assert not desk.writer.close()
     found = reopened(desk.folder)
-    assert (found.progress, found.position) == (PROGRESS, None)
+    assert (found.progress, found.book, found.position) == (PROGRESS, None, None)
+
+
+async def test_changes_of_one_turn_of_the_loop_are_one_transaction(desks: Desks) -> None:
+    """The thread gets the first when the last is there: an execution with the book that it made."""
+    begins = threading.Event()
+    desk = desks(LIMITS, breaking(3, begins.set, after=False, of="BEGIN"))
+    desk.writer.soon(lambda state: state.executed(ENTRY_FILL))
+    assert not begins.wait(0.05)
+    desk.writer.soon(lambda state: state.keep(BOOK))
+    assert desk.writer.backlog == 2
+    await desk.writer.durable(lambda state: state.keep(HELD))
+    assert begins.is_set()
+    found = await desk.writer.durable(lambda state: state.snapshot())
+    assert (found.executions, found.book) == ((ENTRY_FILL,), BOOK)
 
 
 async def test_disk_that_refuses_fails_every_change_from_there_on(desks: Desks) -> None:

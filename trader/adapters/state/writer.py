@@ -1,8 +1,9 @@
 """The thread that writes `state.db`: the loop never waits for a disk, and an order waits for its own intent only.
 
-What is queued is written in its order, all that waits as one transaction: on the disk stands always what happened up to
-some moment. Once the disk refuses, or hangs, or the queue is full, nothing more is written: entries stop, protection
-goes on.
+What is queued is written in its order, all that waits as one transaction, and what was queued in one turn of the loop
+never apart: an execution that a broker reports is on the disk with the book that it made, or not at all. On the disk
+stands always what happened up to some moment. Once the disk refuses, or hangs, or the queue is full, nothing more is
+written: entries stop, protection goes on.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Generic, TypeVar
 
 import structlog
@@ -83,6 +85,7 @@ class StateWriter:
         self._on_trouble = on_trouble
         self._failed: str | None = None
         self._queue: queue.Queue[_Change[object] | None] = queue.Queue(limits.queue_changes)
+        self._turn: list[Callable[[StateDb], object]] = []
         self._times_ns: deque[int] = deque(maxlen=MEASURED_COMMITS)
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
@@ -95,14 +98,28 @@ class StateWriter:
     @property
     def backlog(self) -> int:
         """Changes that wait for the writer."""
-        return self._queue.qsize()
+        return self._queue.qsize() + len(self._turn)
 
     def soon(self, change: Callable[[StateDb], object]) -> None:
-        """Queue a change that nobody waits for. Not kept if the state has failed; a full queue makes it fail.
+        """Queue a change that nobody waits for, to be made with the others of this turn of the loop: all or none.
 
-        So does an error of the change itself: what follows from a change that is missing must not be kept either.
+        Not kept if the state has failed; a full queue makes it fail. So does an error of the change itself: what
+        follows from a change that is missing must not be kept either.
         """
-        self._put(_Change(change, must_succeed=True))
+        if self._failed is not None:
+            return
+        if self.backlog >= self._limits.queue_changes:
+            self._fail(f"{self._limits.queue_changes} changes of the state wait for the disk")
+            return
+        is_first = not self._turn
+        self._turn.append(change)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # before the loop runs, or after it: the turn is this call
+            self._end_turn()
+            return
+        if is_first:
+            loop.call_soon(self._end_turn)
 
     async def durable(self, change: Callable[[StateDb], T]) -> T:
         """Make a change, and come back when it, with all that was queued before, is on the disk.
@@ -110,6 +127,7 @@ class StateWriter:
         What `change` returns or raises; StateFailedError if the disk refuses, or does not answer in `patience_s`. Who
         stops waiting does not take the change back.
         """
+        self._end_turn()
         asked = _Change(change, must_succeed=False)
         self._put(asked)  # type: ignore[arg-type] # a change is told its own result
         waiting = asyncio.wrap_future(asked.done)
@@ -138,6 +156,7 @@ class StateWriter:
 
         Blocks: to be called when the loop has nothing more to protect.
         """
+        self._end_turn()
         with suppress(queue.Full):  # the thread hangs, which the join below finds out
             self._queue.put(None, timeout=self._limits.patience_s)
         self._thread.join(self._limits.patience_s)
@@ -146,6 +165,12 @@ class StateWriter:
         is_all_written = self.is_healthy
         self._failed = self._failed or "the state has been closed"
         return is_all_written
+
+    def _end_turn(self) -> None:
+        """Hand over what was queued in this turn of the loop."""
+        turn, self._turn = self._turn, []
+        if turn:
+            self._put(_Change(partial(_make_all, turn), must_succeed=True))
 
     def _put(self, change: _Change[object]) -> None:
         if self._failed is not None:
@@ -211,6 +236,11 @@ class StateWriter:
                 self._fail(f"a change of the state contradicts it: {change.error}")
                 return number
         return len(changes)
+
+
+def _make_all(turn: list[Callable[[StateDb], object]], state: StateDb) -> None:
+    for change in turn:
+        change(state)
 
 
 def _seen(waiting: asyncio.Future[T]) -> None:
