@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from feed_builders import FRONT_NS, feeding, front_bars, told
 from gateway_builders import running
-from ib_builders import until
+from ib_builders import WAIT_S, linked, until
 
 from trader.adapters.ib.feed import IbFeed
 from trader.domain.alerts import AlertKind
@@ -251,3 +251,16 @@ async def test_who_watches_is_told_of_the_bar_that_has_begun_after_the_one_befor
         gateway.step()
         await desk.have(3)
         assert seen[:4] == [("forming", 8_000.0), ("between", 8_000.0), ("forming", 8_001.0), ("between", 8_004.0)]
+
+
+async def test_who_is_cancelled_while_the_answer_comes_is_cancelled() -> None:
+    """Before Python 3.12 the library's way of waiting loses it, and the task would go on for ever."""
+    async with running(front_bars()) as gateway, linked(gateway) as link:
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        asking = asyncio.ensure_future(link.ask("anything", asyncio.wait_for(answer, WAIT_S)))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        answer.set_result(1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking

@@ -159,10 +159,16 @@ class Wire:
         """A time limit that ends at once when the connection is lost."""
         async with asyncio.timeout(seconds) as limit:
             self._waiting.add(limit)
+            task = asyncio.current_task()
+            cancels = 0 if task is None else task.cancelling()
             try:
                 yield
             finally:
                 self._waiting.discard(limit)
+            if task is not None and task.cancelling() > cancels:
+                # Before Python 3.12 asyncio.wait_for, which the library waits with, loses a cancellation that comes
+                # together with the answer; whoever ends a task would wait for it for ever.
+                raise asyncio.CancelledError
 
     def _why(self, error: Exception) -> str:
         terms = self._terms
