@@ -1,6 +1,11 @@
 """A real client in lockstep: each bar waits until the client has decided, so that a run repeats itself."""
 
 import asyncio
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +16,12 @@ from lockstep_client import LockstepClient
 from test_same_fills import RICH, brackets, by_paper, wild_prices
 
 from trader.domain.units import MINUTE_NS, SECOND_NS
+from trader.gateway.faults import Fault, Verb
 from trader.gateway.fills import Costs
+from trader.gateway.order_mischief import OrderMischief
 from trader.gateway.playing import Lockstep, play
 
+CHECKS = Path(__file__).with_name("lockstep_checks.py")
 SOME = 600
 HISTORY = 20
 
@@ -131,3 +139,52 @@ async def test_the_play_ends_when_the_client_goes() -> None:
         await LockstepClient(ib, lambda *_: None).trade(3)
         ib.disconnect()
     assert gateway.market.at == HISTORY + 3
+
+
+async def test_an_order_that_fills_in_portions_gets_one_a_bar() -> None:
+    """However often the client probes."""
+    orders = OrderMischief([Fault(do=Verb.PARTIAL, nth=1, portions=(1, 1))], 1)
+
+    def decide(client: LockstepClient, bar: Any) -> None:
+        if not client.fills:
+            client.ib.placeOrder(nq(), MarketOrder("BUY", 3))
+
+    async with running(some_bars(after=5), orders) as gateway, client_of(gateway) as ib:
+        client = LockstepClient(ib, decide)
+        await in_step(gateway, client, 6)
+    assert [at for at, _, _ in client.fills] == [opened_s(HISTORY + bar) for bar in range(3)]
+
+
+async def test_bars_of_any_size_close_at_the_end_of_the_file() -> None:
+    """The file ends at 17:22; the bar of five minutes closes too, by one that begins at 17:25."""
+    async with running(some_bars(after=2)) as gateway, client_of(gateway) as ib:
+        ib.client.MaxRequests = 0
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(play(gateway, Lockstep(gateway)))
+            bars = await ib.reqHistoricalDataAsync(
+                nq(), "", "600 S", "5 mins", "TRADES", useRTH=False, formatDate=2, keepUpToDate=True
+            )
+            for _ in range(3):
+                assert (await ib.reqCurrentTimeAsync()).second
+        assert round(bars[-1].date.timestamp()) == opened_s(25)
+        assert (bars[-1].open, bars[-1].close, bars[-1].volume) == (8_000.0, 8_000.0, 0)
+
+
+def test_the_command_plays_a_session_in_lockstep_and_lets_the_client_go(library_python: str) -> None:
+    """Every bar of it, with either library; the last line is said at the end of the file."""
+    whole = [sys.executable, "-m", "trader", "gateway-sim", "--bars", "sample", "--port", "0", "--lockstep"]
+    session = ["--history", "1", "--from", "2019-12-03", "--to", "2019-12-03"]
+    with subprocess.Popen([*whole, *session], stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        listening = gateway.stdout.readline()
+        port, bars = re.findall(r"\d+", listening.partition(":")[2])
+        done = subprocess.run(
+            [library_python, CHECKS, port, bars], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            gateway.terminate()
+        found = json.loads(gateway.stdout.read())
+    assert done.returncode == 0, done.stderr
+    assert int(bars) > 1_000
+    assert done.stdout == f"{int(bars) + 1} bars decided, 1 filled, the connection ended\n"
+    assert (gateway.returncode, found["orders"], found["executions"]) == (0, 1, 1)
