@@ -38,6 +38,16 @@ def test_layers_each_stronger_one_wins(tmp_path: Path, config_dir: Path) -> None
     assert (settings.market, settings.fusion.override_high) == ("MNQ", 0.9)
 
 
+def test_configuration_read_again_knows_nothing_of_the_one_before(config_dir: Path) -> None:
+    """Neither of its overrides nor of a file that has been changed since."""
+    first = shipped(config_dir=config_dir, overrides=["strategy.options.fast=10", "fusion.llm_weight=0.9"])
+    again = shipped(config_dir=config_dir)
+    edit(config_dir / "llm_config.yaml", "llm_weight: 0.3", "llm_weight: 0.2")
+    changed = shipped(config_dir=config_dir)
+    assert [each.strategy.options for each in (first, again, changed)] == [{"fast": 10}, {}, {}]
+    assert [each.fusion.llm_weight for each in (first, again, changed)] == [0.9, 0.3, 0.2]
+
+
 def test_profile_live_replaces_the_limits_of_paper(config_dir: Path) -> None:
     """The live profile's limits come from live.yaml and from nowhere else, those of llm_config.yaml included."""
     edit(config_dir / "live.yaml", "max_consecutive_losses: 3", "max_consecutive_losses: 2")

@@ -5,6 +5,7 @@ Each becomes a tree whose keys know where they stand; keys that the schema lacks
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from trader.errors import ConfigurationError, UsageError
@@ -13,6 +14,10 @@ from trader.settings.yaml_tree import MAX_CHARS, parse_tree, parse_value
 
 SHIPPED_DIR = Path(__file__).resolve().parents[2] / "config"  # beside the package, in a checkout and in site-packages
 ENVIRONMENT_PREFIX = "TRADER_"
+
+
+# Reading YAML is most of what a configuration costs, and the shipped files stay as they are. Nobody changes a tree.
+_parsed = lru_cache(maxsize=8)(parse_tree)
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ def file_layer(path: Path) -> Layer:
         reason = error.strerror if isinstance(error, OSError) else error
         msg = f"{path}: cannot be read: {reason}"
         raise ConfigurationError(msg) from error
-    tree = parse_tree(text, str(path))
+    tree = _parsed(text, str(path))
     root = _without_empty_sections(tree.root, "")
     return Layer(str(path), root, {key: f"{path}:{line}" for key, line in tree.lines.items()})
 
