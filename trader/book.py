@@ -79,6 +79,10 @@ class Book:
             view = self._view = _view_of(self.row, self._tick_value_cents, self.accounts_used)
         return view
 
+    def equity_at_cents(self, price_ticks: int) -> int:
+        """Equity if what is open were worth this price, before the costs of closing."""
+        return int(self.row[k.CASH]) + self.position_qty * price_ticks * self._tick_value_cents
+
     def touch(self) -> None:
         """Say that a kernel has changed the row."""
         self._view = None

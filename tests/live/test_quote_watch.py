@@ -17,17 +17,17 @@ def in_position(*overrides: str) -> tuple[Drive, QuoteWatch]:
 
 
 @pytest.mark.parametrize(
-    ("override", "rule", "reason"),
+    ("overrides", "rule", "reason"),
     [
-        ("account.daily_limit_usd=60", Rule.DAILY_LOSS, "daily_loss"),
-        ("account.trailing_limit_usd=60", Rule.TRAILING_BREACH, "trailing_breach"),
+        (("account.daily_limit_usd=60", "account.daily_loss_flattens=true"), Rule.DAILY_LOSS, "daily_loss"),
+        (("account.trailing_limit_usd=60",), Rule.TRAILING_BREACH, "trailing_breach"),
     ],
 )
-def test_price_that_breaks_a_limit_closes_the_position_before_the_next_bar(override, rule, reason) -> None:
-    """One tick is five dollars: eleven ticks down are inside sixty dollars with the commission, twelve are not."""
-    run, watch = in_position(override)
+def test_price_that_breaks_a_limit_closes_the_position_before_the_next_bar(overrides, rule, reason) -> None:
+    """One tick is five dollars, and the entry cost one: thirteen ticks and a commission are beyond sixty dollars."""
+    run, watch = in_position(*overrides)
 
-    assert not watch.on_price(BASE + run.level - 10, run.now_ns)
+    assert not watch.on_price(BASE + run.level, run.now_ns)
     assert watch.on_price(BASE + run.level - 12, run.now_ns)
 
     assert run.parts.router.closing
@@ -42,7 +42,7 @@ def test_price_that_breaks_a_limit_closes_the_position_before_the_next_bar(overr
 
 def test_watch_closes_once() -> None:
     """A close that is on its way is not sent again."""
-    run, watch = in_position("account.daily_limit_usd=60")
+    run, watch = in_position("account.daily_limit_usd=60", "account.daily_loss_flattens=true")
 
     assert watch.on_price(BASE - 40, run.now_ns)
     assert not watch.on_price(BASE - 50, run.now_ns)
@@ -54,3 +54,15 @@ def test_watch_does_nothing_while_flat() -> None:
 
     assert not QuoteWatch(run.engine).on_price(1, run.now_ns)
     assert not run.parts.counters.bits
+
+
+def test_limit_that_only_halts_is_told_once_and_leaves_the_position() -> None:
+    """The daily limit closes nothing unless it is told to."""
+    run, watch = in_position("account.daily_limit_usd=60")
+    lines = len(run.journal.lines)
+
+    assert not watch.on_price(BASE - 30, run.now_ns)
+    assert not watch.on_price(BASE - 31, run.now_ns)
+
+    assert len(run.journal.lines) == lines + 1
+    assert (run.book.position_qty, run.parts.router.closing) == (1, False)

@@ -77,6 +77,7 @@ class IbParts:
             warmup_sessions=settings.ib.warmup_sessions,
             late_s=LATE_S,
             flatten_before_s=outages.flatten_before_min * 60.0 if outages.flatten_before_reset else None,
+            quote_watch=settings.guard.quote_watch,
             lockstep=self._plan.wiring.lockstep,
         )
         return IbVenue(terms, self._link, self._feed, self._clock, Nights(night_terms(settings)), self._broker)

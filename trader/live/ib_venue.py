@@ -15,6 +15,7 @@ from trader.domain.bars import Bar
 from trader.domain.orders import ExitReason
 from trader.domain.units import MINUTE_NS, SECOND_NS
 from trader.engine import Engine
+from trader.live.quote_watch import QuoteWatch
 from trader.live.restoring import Restored
 from trader.ports import Feed
 
@@ -45,12 +46,14 @@ class BrokerClock:
 
 class IbVenueTerms(Struct, frozen=True, kw_only=True):
     """`warmup_sessions` of history before the first bar, 0 for none. What is due by the clock is done `late_s` after it
-    if no bar has come. `flatten_before_s` before a planned outage a position is closed; None: it is not.
+    if no bar has come. `flatten_before_s` before a planned outage a position is closed; None: it is not. `quote_watch`:
+    the last limits are watched on prices between bars.
     """
 
     warmup_sessions: int
     late_s: float
     flatten_before_s: float | None
+    quote_watch: bool
     lockstep: bool
 
 
@@ -67,6 +70,7 @@ class IbVenue:
         self._nights = nights
         self._broker = broker
         self._engine: Engine | None = None
+        self._quotes: QuoteWatch | None = None
 
     @property
     def feed(self) -> Feed:
@@ -106,6 +110,9 @@ class IbVenue:
             return
         now_ns = self._clock.now_ns()
         engine.passage.advance(now_ns - round(terms.late_s * SECOND_NS))
+        last = self._feed.last
+        if self._quotes is not None and last is not None:
+            self._quotes.on_price(last.ticks, last.ts_ns)
         ahead = self._nights.no_entries(now_ns)
         engine.controls.withhold(OUTAGE_AHEAD, on=ahead is not None)
         if terms.flatten_before_s is not None:
@@ -128,6 +135,7 @@ class IbVenue:
 
     def _connect(self, engine: Engine) -> None:
         self._engine = engine
+        self._quotes = QuoteWatch(engine) if self._terms.quote_watch else None
         controls = engine.controls
         self._feed.on_forming = lambda ts_open_ns, _: engine.passage.advance(ts_open_ns)
         self._feed.watch.on_stale = lambda is_stale: controls.mark_stale(on=is_stale)
