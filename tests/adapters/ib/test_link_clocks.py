@@ -14,7 +14,11 @@ from trader.adapters.ib.link import LinkState
 from trader.adapters.ib.nights import EVERY_DAY, OutageWindow
 from trader.domain.alerts import AlertKind
 from trader.domain.units import SECOND_NS
+from trader.gateway.session import Session
 from trader.gateway.virtual_time import VirtualLoop
+from trader.gateway.wire import Fields
+
+CURRENT_TIME = 49
 
 LIVE = {
     "connect_timeout_s": 10.0,
@@ -79,6 +83,26 @@ def test_a_quiet_market_is_no_silent_link() -> None:
             assert link.ib is ib
             assert link.is_up
             assert link.silent_s <= 5.0
+
+    in_virtual_time(story)
+
+
+def test_one_probe_without_an_answer_is_not_the_end() -> None:
+    """The next one is answered."""
+
+    async def story() -> None:
+        async with running() as gateway, linked(gateway, wall_ns=wall_ns, **LIVE) as link:
+            ib, asked = link.ib, []
+
+            def swallow_every_second(session: Session, fields: Fields, frame: bytes) -> None:
+                asked.extend([1] if fields[0] == CURRENT_TIME else [])
+                if fields[0] != CURRENT_TIME or len(asked) % 2:
+                    session.write(frame)
+
+            gateway.server.tap = swallow_every_second
+            await asyncio.sleep(60.0)
+            assert len(asked) >= 10
+            assert link.ib is ib
 
     in_virtual_time(story)
 

@@ -96,22 +96,6 @@ async def test_a_peer_that_stops_reading_is_given_up_after_two_probes() -> None:
         assert link.ib is not ib
 
 
-async def test_one_probe_without_an_answer_is_not_the_end() -> None:
-    """The second one is answered."""
-    async with running() as gateway, linked(gateway, probe_every_s=0.05) as link:
-        ib, asked = link.ib, []
-
-        def swallow_one(session: object, fields: tuple[object, ...], frame: bytes) -> None:
-            if fields[0] == 49:
-                asked.append(1)
-            if fields[0] != 49 or len(asked) != 1:
-                session.write(frame)  # type: ignore[attr-defined]
-
-        gateway.server.tap = swallow_one
-        await until(lambda: len(asked) >= 4)
-        assert link.ib is ib
-
-
 async def test_fills_inside_an_1100_window_are_heard_and_a_resync_comes_before_up() -> None:
     """Callbacks are the library's own and never switched off; 1102 runs the hooks."""
     seen: list[object] = []
