@@ -23,7 +23,8 @@ async def main(port, count):
     ib.disconnectedEvent += gone.set
     (front,) = await ib.reqContractDetailsAsync(library.ContFuture("NQ", "CME"))
     (month,) = await ib.reqContractDetailsAsync(library.Contract(conId=front.contract.conId))
-    closed, decided = asyncio.Queue(), 0
+    closed, decided, fills = asyncio.Queue(), 0, []
+    ib.execDetailsEvent += lambda trade, fill: fills.append(fill)
     ib.barUpdateEvent += lambda bars, has_new_bar: closed.put_nowait(bars[-2]) if has_new_bar else None
     await ib.reqHistoricalDataAsync(
         month.contract, "", "600 S", "1 min", "TRADES", useRTH=False, formatDate=2, keepUpToDate=True
@@ -38,7 +39,7 @@ async def main(port, count):
             pass
     async with asyncio.timeout(WAIT_S):
         await gone.wait()
-    sys.stdout.write(f"{decided} bars decided, {len(ib.fills())} filled, the connection ended\n")
+    sys.stdout.write(f"{decided} bars decided, {len(fills)} filled, the connection ended\n")
 
 
 asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
