@@ -46,6 +46,7 @@ async def test_no_line_of_ours_or_of_the_library_shows_an_account(
         await until(lambda: len(told) >= 3)
         assert "DU*****67 is gone, U7****21 too" in told
         assert "DU*****67 is gone" in link.why
+    assert ACCOUNT not in caplog.text
     text = "\n".join(map(str, lines))
     assert "client_library" in text
     assert "DU*****67" in text
