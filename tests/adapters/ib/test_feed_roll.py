@@ -85,3 +85,29 @@ async def test_a_roll_is_due_from_the_close_of_the_last_session() -> None:
     async with running(two_months(), history_bars=FIRST) as gateway, feeding(gateway, reads=False) as desk:
         assert not desk.feed.roll_due(OLD_CLOSES_NS - 1)
         assert desk.feed.roll_due(OLD_CLOSES_NS)
+
+
+async def test_in_lockstep_the_new_months_first_bar_closes_the_old_ones_last() -> None:
+    """No clock says so; who trades is told of the new month's open before the bar that comes next."""
+    columns = two_months()
+    seen: list[float] = []
+
+    def equip(feed: IbFeed) -> None:
+        async def between() -> None:
+            desk.gateway.step()
+
+        feed.on_forming = lambda _, price: seen.append(price)
+        feed.between = between
+        feed.begin_after(OLD_CLOSES_NS - OLD_MINUTES * MINUTE_NS)
+
+    async with (
+        running(columns, history_bars=FIRST) as gateway,
+        feeding(gateway, before=equip, offsets={"NQH20": OFFSET}, lockstep=True, grace_s=0.0, quotes=False) as desk,
+    ):
+        gateway.step()
+        gateway.step()
+        bars = await desk.have(OLD_MINUTES + 3)
+        assert [bar.symbol for bar in bars] == ["NQZ19"] * OLD_MINUTES + ["NQH20"] * 3
+        assert [bar.roll_offset for bar in bars] == [0.0] * OLD_MINUTES + [OFFSET, 0.0, 0.0]
+        assert bars[OLD_MINUTES].ts_open_ns == NEW_OPENS_NS
+        assert seen[OLD_MINUTES - 2 : OLD_MINUTES + 1] == [8_424.0, 8_450.0, 8_451.0]

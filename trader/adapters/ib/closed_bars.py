@@ -17,7 +17,7 @@ from trader.adapters.ib.live_bars import LiveBars
 from trader.adapters.ib.slots import Slots
 from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
-from trader.domain.units import SECOND_NS
+from trader.domain.units import DAY_NS, SECOND_NS
 from trader.errors import LinkError
 
 log = structlog.get_logger("trader.feed")
@@ -89,7 +89,7 @@ class ClosedBars:
                     bar, self._offset = rolled(bar, self._offset), 0.0
                 self.last_close_ns = bar.ts_close_ns
                 return bar
-            if not await self._take() and not await self._rolled():
+            if not await self._take() and not await self.roll():
                 await self._wait()
         return None
 
@@ -135,26 +135,50 @@ class ClosedBars:
         if is_over and not slots.is_open(closes_ns):
             live.stream.close_forming(asyncio.get_running_loop().time())
 
-    async def _rolled(self) -> bool:
-        """Change to the next month, once its time has come and nothing is held in this one."""
-        parts = self._from
-        if self.last_close_ns < parts.month.until_ns or not self.is_flat() or not self._roll_retry.is_due():
+    async def roll(self) -> bool:
+        """Change to the next month, once its time has come, all of this one is handed out and nothing is held in it."""
+        if self.is_behind:
             return False
-        opens_ns = parts.slots.next_open_ns(self.last_close_ns)
+        if self._terms.lockstep:
+            return await self._roll_in_lockstep()
+        month = self._from.month
+        if self.last_close_ns < month.until_ns or not self.is_flat() or not self._roll_retry.is_due():
+            return False
         try:
-            new = await parts.month.at(opens_ns)
-            offset = await parts.month.offset_to(new, parts.history, opens_ns)
+            new, offset = await self._following()
         except LinkError as error:
             log.warning("roll_failed", why=str(error))
             return False
-        parts.live.forget()
-        parts.month.pin(new)
+        self._from.live.forget()
+        self._move(new, offset)
+        with suppress(LinkError):  # silence is noticed, and then it is asked for again
+            await self._from.live.subscribe(new, self.last_close_ns, self._now_ns())
+        return True
+
+    async def _roll_in_lockstep(self) -> bool:
+        """Without a clock only the next month's first bar says that this one's last has closed, so that both are
+        listened to in the last session."""
+        live, until_ns = self._from.live, self._from.month.until_ns
+        if not live.is_ahead and self.last_close_ns >= until_ns - DAY_NS:
+            await live.listen_ahead(await self._from.month.at(until_ns), until_ns)
+        if live.begun_ahead is None:
+            return False
+        new, offset = await self._following()
+        live.go_ahead()
+        self._move(new, offset)
+        return True
+
+    async def _following(self) -> tuple[Pinned, float]:
+        """The next month, and its offset in points; LinkError where the broker does not say."""
+        month, opens_ns = self._from.month, self._from.slots.next_open_ns(self.last_close_ns)
+        new = await month.at(opens_ns)
+        return new, await month.offset_to(new, self._from.history, opens_ns)
+
+    def _move(self, new: Pinned, offset: float) -> None:
+        self._from.month.pin(new)
         self._offset = offset
         if self.on_roll is not None:
             self.on_roll(new, offset)
-        with suppress(LinkError):  # silence is noticed, and then it is asked for again
-            await parts.live.subscribe(new, self.last_close_ns, self._now_ns())
-        return True
 
     async def _wait(self) -> None:
         """Until something has happened, a bar is frozen, or the clock has to be looked at."""

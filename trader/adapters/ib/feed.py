@@ -154,6 +154,7 @@ class IbFeed:
         await self._begin()
         while (bar := await self.closed.next()) is not None:
             yield (bar,)
+            await self.closed.roll()
             self._tell_forming()
             if self.between is not None:
                 await self.between()

@@ -44,12 +44,17 @@ class LiveBars:
     ) -> None:
         self.stream = BarStream(counts, terms.grace_s)
         self.on_update: Callable[[Heard, bool], None] = _nobody
+        self.begun_ahead: Heard | None = None
+        """The first bar of the month that is listened to ahead."""
         self.subscribed = 0
         self.empty_lists = 0
+        self._link = link
+        self._library = library
         self._bar_ns = bar_ns
         self._terms = terms
         self._counts = counts
         self._subscription = Subscription(link, library, bar_ns, self._updated)
+        self._ahead: Subscription | None = None
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -82,11 +87,32 @@ class LiveBars:
         self._subscription.cancel()
         self.stream = BarStream(self._counts, self._terms.grace_s)
 
-    def adopt(self, subscription: Subscription, bar: Heard) -> None:
-        """Go on with a subscription to another month that has told its first bar."""
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the next month is listened to as well."""
+        return self._ahead is not None
+
+    async def listen_ahead(self, month: Pinned, from_ns: int) -> None:
+        """Listen to the next month too: its first bar that opens at or after a moment closes the last one of this."""
+
+        def begins(bar: Heard) -> None:
+            if self.begun_ahead is None and bar.ts_open_ns >= from_ns:
+                self.begun_ahead = bar
+                self.stream.close_forming(asyncio.get_running_loop().time())
+                self.on_update(bar, True)  # noqa: FBT003 -- a bar has begun
+
+        self._ahead = Subscription(self._link, self._library, self._bar_ns, begins)
+        await self._ahead.ask(month, self._terms.list_bars * self._bar_ns // SECOND_NS)
+
+    def go_ahead(self) -> None:
+        """Go on with the next month, which has told its first bar."""
+        ahead, bar = self._ahead, self.begun_ahead
+        if ahead is None or bar is None:
+            return
         self.forget()
-        self._subscription = subscription
-        subscription.on_update = self._updated
+        self._ahead, self.begun_ahead = None, None
+        self._subscription = ahead
+        ahead.on_update = self._updated
         self._updated(bar)
 
     def _begin(self, bars: list[Heard]) -> None:
