@@ -27,6 +27,7 @@ async def live(folder: Path, statement: int, first: int, last: int) -> None:
     life.engine.warm_up(bars()[:first])
     for bar in bars()[first:last]:
         await life.live((bar,))
+        await asyncio.sleep(0)
     await life.keeper.on_disk()
 
 

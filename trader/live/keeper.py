@@ -52,6 +52,7 @@ class Keeper:
         notes = [] if self._simulated is None else self._simulated.ledger.drain()
         if notes or sections:
             self._writer.soon(_Change(notes, sections))
+            self._writer.hand_over()
 
 
 class _Last:

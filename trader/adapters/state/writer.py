@@ -116,10 +116,16 @@ class StateWriter:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:  # before the loop runs, or after it: the turn is this call
-            self._end_turn()
+            self.hand_over()
             return
         if is_first:
-            loop.call_soon(self._end_turn)
+            loop.call_soon(self.hand_over)
+
+    def hand_over(self) -> None:
+        """Make one transaction of what this turn of the loop has queued: it is complete, and what follows is another."""
+        turn, self._turn = self._turn, []
+        if turn:
+            self._put(_Change(partial(_make_all, turn), must_succeed=True))
 
     async def durable(self, change: Callable[[StateDb], T]) -> T:
         """Make a change, and come back when it, with all that was queued before, is on the disk.
@@ -127,7 +133,7 @@ class StateWriter:
         What `change` returns or raises; StateFailedError if the disk refuses, or does not answer in `patience_s`. Who
         stops waiting does not take the change back.
         """
-        self._end_turn()
+        self.hand_over()
         asked = _Change(change, must_succeed=False)
         self._put(asked)  # type: ignore[arg-type] # a change is told its own result
         waiting = asyncio.wrap_future(asked.done)
@@ -156,7 +162,7 @@ class StateWriter:
 
         Blocks: to be called when the loop has nothing more to protect.
         """
-        self._end_turn()
+        self.hand_over()
         with suppress(queue.Full):  # the thread hangs, which the join below finds out
             self._queue.put(None, timeout=self._limits.patience_s)
         self._thread.join(self._limits.patience_s)
@@ -165,12 +171,6 @@ class StateWriter:
         is_all_written = self.is_healthy
         self._failed = self._failed or "the state has been closed"
         return is_all_written
-
-    def _end_turn(self) -> None:
-        """Hand over what was queued in this turn of the loop."""
-        turn, self._turn = self._turn, []
-        if turn:
-            self._put(_Change(partial(_make_all, turn), must_succeed=True))
 
     def _put(self, change: _Change[object]) -> None:
         if self._failed is not None:
