@@ -122,7 +122,7 @@ class StateWriter:
             loop.call_soon(self.hand_over)
 
     def hand_over(self) -> None:
-        """Make one transaction of what this turn of the loop has queued: it is complete, and what follows is another."""
+        """Make one transaction of what this turn of the loop has queued: it is complete, what follows is another."""
         turn, self._turn = self._turn, []
         if turn:
             self._put(_Change(partial(_make_all, turn), must_succeed=True))
