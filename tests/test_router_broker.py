@@ -233,6 +233,22 @@ def test_release_closes_no_more_than_is_left_meanwhile() -> None:
     assert floor.broker.orders == [a_close(1, why=ExitReason.FLAT_AT)]
 
 
+def test_release_of_a_close_that_waited_while_the_position_changed_is_the_only_one() -> None:
+    """Somebody sold one more, our stop bought one back: what waits still closes the one that is left."""
+    floor = Floor()
+    floor.approve(Action.SELL)
+    floor.router.release()
+    floor.fill(Side.SELL, 999)
+    floor.broker.orders.clear()
+    floor.router.flatten(ExitReason.OPERATOR)
+    floor.router.on_foreign(-1, 1_000, NOW_NS)
+    floor.fill(Side.BUY, 1_030, nth=2, remaining_qty=1, reason=ExitReason.STOP)
+    floor.router.release()
+
+    assert floor.broker.orders == [a_close(side=Side.BUY, why=ExitReason.OPERATOR)]
+    assert (floor.book.position_qty, floor.router.closing) == (-1, True)
+
+
 def test_on_unfilled_of_a_close_by_its_own_reference_leaves_the_entry_at_work() -> None:
     """Both are under way; the close is refused, and may be sent again."""
     floor = entered(2)

@@ -1,10 +1,13 @@
 """The simulated broker alone: orders in, bars past it, fills and refusals out."""
 
+import msgspec
 import pytest
 from builders import some_terms
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import Struct
 
-from trader.adapters.paper_broker import STOP_REASONS, Faults, PaperBroker
+from trader.adapters.paper_broker import STOP_REASONS, Faults, PaperBroker, PaperState
 from trader.domain.actions import Side
 from trader.domain.bars import Bar
 from trader.domain.instruments import INSTRUMENTS
@@ -315,3 +318,48 @@ def test_faults_stop_between_portions_cancels_the_rest() -> None:
     assert [(fill.qty, fill.reason) for fill in fills] == [(1, None), (1, ExitReason.STOP)]
     assert desk.listener.told[-1] == ("r1", Unfilled.CANCELLED)
     assert desk.quiet() == []
+
+
+LIVES = st.lists(st.tuples(st.integers(0, 7), st.integers(-40, 40)), max_size=30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(LIVES)
+def test_restart_before_any_bar_changes_nothing(life: list[tuple[int, int]]) -> None:
+    """Orders on their way, portions, the bracket and its cause, the number of fills: all of it, through JSON."""
+    faults = Faults(rejected_entries=frozenset({2}), entry_portions={1: (1, 1), 3: (2,)})
+    whole, broken = a_desk(faults), a_desk(faults)
+    for verb, level in life:
+        for desk in (whole, broken):
+            live_through(desk, verb, level)
+        listener = broken.listener
+        state = msgspec.json.decode(msgspec.json.encode(broken.broker.state()), type=PaperState)
+        broken.broker = PaperBroker(NQ, TERMS, listener, faults)
+        broken.broker.restore(state)
+    assert broken.listener.told == whole.listener.told
+    assert broken.broker.state() == whole.broker.state()
+
+
+def live_through(desk: Desk, verb: int, level: int) -> None:
+    """One order where it may be sent, then a bar around 1,000 ticks."""
+    state, broker = desk.broker.state(), desk.broker
+    ref = state.order_ref
+    match verb:
+        case 0 | 1 if not state.position_qty and state.entry is None:
+            broker.submit(a_bracket((Side.BUY, Side.SELL)[verb], qty=2, ref=f"r{desk.minute}"))
+        case 2 if state.position_qty:
+            side = Side.SELL if state.position_qty > 0 else Side.BUY
+            broker.submit(Flatten(order_ref=ref, side=side, qty=abs(state.position_qty), reason=ExitReason.OPERATOR))
+        case 3 if state.position_qty:
+            broker.submit(
+                Amend(order_ref=ref, cause=AmendCause.TRAIL, stop_ticks=state.stop_ticks, target_ticks=1_000 + level)
+            )
+        case 4:
+            broker.submit(Cancel(order_ref=ref))
+        case 5:
+            broker.on_session_end()
+        case 6:
+            broker.on_roll()
+        case _:
+            pass
+    desk.bar(1_000, 1_000 + max(level, 0), 1_000 + min(level, 0), 1_000 + level)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from builders import MINUTE_NS, a_question
 
-from trader.advisor.cache import MAX_ENTRIES, AdviceCache, CacheRules, stop_state
+from trader.advisor.cache import MAX_ENTRIES, AdviceCache, CacheRules, CacheState, stop_state
 from trader.advisor.question import Answer, Question
 from trader.domain.actions import Action
 from trader.domain.decisions import Advice, AdviceStatus
@@ -207,3 +208,22 @@ def test_keep_is_bounded() -> None:
     assert len(cache) == MAX_ENTRIES
     assert cache.find(a_question(momentum=0.0)) is None
     assert cache.find(a_question(momentum=100.0)) is not None
+
+
+def test_restart_keeps_answers_with_their_age_and_reuses() -> None:
+    """Through JSON: the same hit as without it, and the oldest of a full cache is still the oldest."""
+    whole, again = a_cache(), AdviceCache(RULES, "a model")
+    whole.find(later(1))
+    again.restore(msgspec.json.decode(msgspec.json.encode(whole.state()), type=CacheState))
+
+    assert again.state() == whole.state()
+    assert again.find(later(2)) == whole.find(later(2))
+    assert again.find(later(3, position_qty=1)) is None
+    assert len(again) == 0
+
+
+def test_restart_leaves_out_the_answers_of_another_back_end() -> None:
+    """They would never be found, and would take the room of others."""
+    again = AdviceCache(RULES, "another model")
+    again.restore(a_cache().state())
+    assert (len(again), again.state().scope) == (0, None)
