@@ -14,6 +14,7 @@ from trader.adapters.ib.sender import Job, Lane
 from trader.adapters.state.records import IntentState, Leg
 from trader.domain.actions import Side
 from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Flatten, Order, Protect, Unfilled
+from trader.errors import LinkError
 
 log = structlog.get_logger("trader.orders")
 BRACKET_MESSAGES = 3
@@ -149,10 +150,16 @@ class Actor:
 
         def sent() -> int:
             self._pending.discard(step.kind)
-            if room.may_send:
+            if not room.may_send:
+                denied(NOT_IN_STEP)
+                return 0
+            before = len(step.desk.tracks)
+            try:
                 return send()
-            denied(NOT_IN_STEP)
-            return 0
+            except LinkError as error:
+                if is_entry and len(step.desk.tracks) == before:
+                    denied(str(error))
+                raise
 
         room.sender.put(
             Job(

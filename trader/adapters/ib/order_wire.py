@@ -16,7 +16,7 @@ from trader.adapters.ib.orders import Draft, Sending, library_order
 from trader.adapters.ib.readings import execution_of, order_of
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument
-from trader.errors import InvariantError
+from trader.errors import InvariantError, LinkError
 
 T = TypeVar("T")
 
@@ -115,7 +115,10 @@ class OrderWire:
         """An order id above every one that was ever seen: after a reconnect the broker may count from lower again."""
         client = self._client()
         client.updateReqId(self._above_id)
-        order_id = client.getReqId()
+        try:
+            order_id = client.getReqId()
+        except ConnectionError as error:
+            raise LinkError(str(error)) from None
         self._above_id = order_id + 1
         return order_id
 
@@ -125,17 +128,23 @@ class OrderWire:
 
     def place(self, draft: Draft, order_id: int, *, parent_id: int = 0, transmit: bool = True) -> None:
         """Send an order, or with the id of one that works its change."""
-        if self._contract is None:
-            msg = "an order was to leave before there was a contract"
-            raise InvariantError(msg)
         sending = Sending(draft=draft, order_id=order_id, parent_id=parent_id, transmit=transmit, account=self._account)
         order = library_order(self._library.order, sending, self._market)
-        self._client().placeOrder(order_id, self._contract, order)
-        self.activity += 1
+        self._leave(lambda client, contract: client.placeOrder(order_id, contract, order))
 
     def cancel(self, order_id: int) -> None:
         """Ask for the end of an order."""
-        self._client().cancelOrder(order_id)
+        self._leave(lambda client, _: client.cancelOrder(order_id))
+
+    def _leave(self, send: Callable[[IbClient, IbContract], None]) -> None:
+        """LinkError where the socket has just gone: whether it was taken is then the broker's to say."""
+        if self._contract is None:
+            msg = "an order was to leave before there was a contract"
+            raise InvariantError(msg)
+        try:
+            send(self._client(), self._contract)
+        except ConnectionError as error:
+            raise LinkError(str(error)) from None
         self.activity += 1
 
     def _client(self) -> IbClient:

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.writer import StateWriter
-from trader.errors import InvariantError, StateFailedError
+from trader.errors import InvariantError, LinkError, StateFailedError
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,12 @@ class Sender:
             job.deny(why)
             return
         now = asyncio.get_running_loop().time()
-        self._sent_at.extend([now] * job.send())
+        try:
+            sent = job.send()
+        except LinkError as error:  # what is known to be on its way is asked about when the link is back
+            log.warning("not_sent", order=job.name, why=str(error))
+            return
+        self._sent_at.extend([now] * sent)
 
     def _why_not(self, why: str | None, epoch: int) -> str | None:
         if why is None and epoch != self._epoch:
