@@ -14,7 +14,7 @@ from trader.adapters.columns import BarColumns
 from trader.adapters.ib.broker import IbBroker
 from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.link import Link
-from trader.adapters.ib.plan import ForeignPolicy
+from trader.adapters.ib.plan import ForeignPolicy, Known
 from trader.adapters.ib.room import BrokerTerms
 from trader.adapters.ib.sender import SenderTerms
 from trader.adapters.state.database import StateDb
@@ -202,28 +202,44 @@ async def trading(
 ) -> AsyncIterator[Bench]:
     """A broker that is in step, before a gateway that plays `faults`; `terms` replace the broker's."""
     mischief = OrderMischief(faults, 1)
+    async with running(columns, mischief, **(gateway or {})) as server:
+        play_faults(server, mischief)
+        async with life(folder, server, link=link, **terms) as bench:
+            yield bench
+
+
+@asynccontextmanager
+async def life(
+    folder: Path,
+    server: Gateway,
+    known: Known | None = None,
+    link: dict[str, Any] | None = None,
+    **terms: Any,
+) -> AsyncIterator[Bench]:
+    """One life of a broker at a gateway; `known` is what the line of an earlier one has kept."""
     state = StateDb(folder, ME)
+    kept = state.snapshot()
     writer = StateWriter(state, WriterLimits(queue_changes=1_000, patience_s=5.0), lambda why: None)
     watcher = Watcher()
     brokers: list[IbBroker] = []
     running_task: list[asyncio.Task[None]] = []
+    tasks = asyncio.TaskGroup()
+
+    def build(made: Link) -> None:
+        broker = IbBroker(made, LIBRARY, replace(TERMS, **terms), writer, watcher)
+        broker.pin(pinned(server))
+        if known is not None:
+            watcher.position_qty = known.position_qty
+            broker.restore(known, kept)
+        made.on_sync(broker.sync)
+        watcher.broker = broker
+        brokers.append(broker)
+        running_task.append(tasks.create_task(broker.run()))
+
     try:
-        async with running(columns, mischief, **(gateway or {})) as server:
-            play_faults(server, mischief)
-
-            tasks = asyncio.TaskGroup()
-
-            def build(made: Link) -> None:
-                broker = IbBroker(made, LIBRARY, replace(TERMS, **terms), writer, watcher)
-                broker.pin(pinned(server))
-                made.on_sync(broker.sync)
-                watcher.broker = broker
-                brokers.append(broker)
-                running_task.append(tasks.create_task(broker.run()))
-
-            async with tasks, linked(server, before=build, **(link or {})) as up:
-                yield Bench(server, up, brokers[0], watcher, writer)
-                running_task[0].cancel()
+        async with tasks, linked(server, before=build, **(link or {})) as up:
+            yield Bench(server, up, brokers[0], watcher, writer)
+            running_task[0].cancel()
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     finally:

@@ -1,0 +1,122 @@
+"""A second life of the broker at the same gateway: nothing sent twice, nothing forgotten, a stop in place."""
+
+from pathlib import Path
+
+import pytest
+from broker_builders import LAST, ME, REF, a_bracket, a_flatten, an_amend, life
+from gateway_builders import running, some_bars
+
+from trader.adapters.ib.plan import Known
+from trader.adapters.state.database import StateDb
+from trader.domain.orders import AmendCause, Bracket, ExitReason, Unfilled
+from trader.gateway.checker import check
+
+STOPPED = some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))
+
+
+def known(qty: int, bracket: Bracket | None = None, stop: int = LAST - 40, **changes: bool) -> Known:
+    """What the line of an earlier life has kept."""
+    return Known(
+        symbol="NQH20",
+        bracket=bracket or a_bracket(),
+        position_qty=qty,
+        entry_ticks=LAST + 1 if qty else 0,
+        entry_working=changes.get("entry_working", False),
+        closing=changes.get("closing", False),
+        stop_ticks=stop if qty else 0,
+        target_ticks=LAST + 120 if qty else 0,
+        executions=(),
+        intents=(),
+        forgotten_before_ns=0,
+    )
+
+
+async def test_a_position_with_its_exits_is_taken_over_as_it_is(tmp_path: Path) -> None:
+    """The exits can be moved, and the exit is told."""
+    async with running(STOPPED) as server:
+        async with life(tmp_path, server) as bench:
+            await bench.enter()
+        async with life(tmp_path, server, known(1)) as bench:
+            assert bench.resting() == [(REF, "LMT", LAST + 120), (REF, "STP", LAST - 40)]
+            bench.broker.submit(an_amend(LAST - 20, LAST + 120))
+            await bench.until(lambda: bench.working[-1].stop_ticks == LAST - 20)
+            server.step()
+            await bench.until(lambda: bench.watcher.exits)
+            assert bench.watcher.exits == [(1, LAST - 21, ExitReason.TRAIL)]
+            assert [fill.nth for fill in bench.watcher.fills] == [2]
+            assert (bench.working, bench.watcher.foreign, bench.watcher.naked) == ([], [], [])
+
+
+async def test_a_stop_that_was_to_be_moved_when_it_died_is_moved(tmp_path: Path) -> None:
+    """The line had it at another level."""
+    async with running() as server:
+        async with life(tmp_path, server) as bench:
+            await bench.enter()
+        async with life(tmp_path, server, known(1, stop=LAST - 12)) as bench:
+            assert bench.resting() == [(REF, "LMT", LAST + 120), (REF, "STP", LAST - 12)]
+            assert (bench.position_qty, bench.watcher.naked) == (1, [])
+
+
+async def test_an_exit_between_two_lives_is_told_in_the_second(tmp_path: Path) -> None:
+    """With its reason, which the intents have kept."""
+    async with running(STOPPED) as server:
+        async with life(tmp_path, server) as bench:
+            await bench.enter()
+            bench.broker.submit(an_amend(LAST - 20, LAST + 120, AmendCause.BREAK_EVEN))
+            await bench.until(lambda: bench.working[-1].stop_ticks == LAST - 20)
+            await bench.calm()
+        server.step()
+        async with life(tmp_path, server, known(1, stop=LAST - 20)) as bench:
+            assert bench.watcher.exits == [(1, LAST - 21, ExitReason.BREAK_EVEN)]
+            assert (bench.working, bench.watcher.foreign) == ([], [])
+
+
+@pytest.mark.parametrize("has_left", [True, False])
+async def test_an_entry_that_was_meant_when_it_died_is_resolved_by_the_broker(tmp_path: Path, has_left: bool) -> None:
+    """Its intent was written; whether it left only the broker knows."""
+    async with running() as server:
+        if has_left:
+            other = tmp_path / "other"
+            other.mkdir()
+            async with life(other, server) as bench:
+                await bench.enter()
+        state = StateDb(tmp_path, ME)
+        state.intend(REF, REF, a_bracket(), 1)
+        state.close()
+        async with life(tmp_path, server, known(0, entry_working=True)) as bench:
+            if has_left:
+                assert [fill.reason for fill in bench.watcher.fills] == [None]
+                assert bench.watcher.unfilled == []
+            else:
+                assert bench.watcher.unfilled == [(REF, Unfilled.REJECTED)]
+            await bench.broker.settle()
+            assert len(bench.working) == (2 if has_left else 0)
+            assert await bench.intents() == {REF: "filled" if has_left else "denied"}
+            entries = server.ledger.entries
+            assert check(entries, until_s=entries[-1].at_s if entries else 0.0).is_clean
+
+
+async def test_a_close_that_was_under_way_goes_on(tmp_path: Path) -> None:
+    """Under its next reference."""
+    async with running() as server:
+        async with life(tmp_path, server) as bench:
+            await bench.enter()
+        state = StateDb(tmp_path, ME)
+        state.intend(f"{REF}.c1", REF, a_flatten(), 1)
+        state.close()
+        async with life(tmp_path, server, known(1, closing=True)) as bench:
+            await bench.until(lambda: not bench.position_qty)
+            await bench.until(lambda: bench.watcher.exits)
+            assert bench.watcher.exits == [(1, LAST - 1, ExitReason.OPERATOR)]
+            assert server.exchange.book.everything[-1].spec.order_ref == f"{REF}.c2"
+
+
+async def test_a_position_in_another_month_is_refused_with_its_name(tmp_path: Path) -> None:
+    """Nothing is sent."""
+    async with running() as server:
+        months = [each for each in server.market.contracts._months if each != server.market.front]
+        server.account.book(months[0], 1, LAST)
+        with pytest.raises(Exception, match="close that position by hand"):
+            async with life(tmp_path, server):
+                pass
+        assert server.exchange.book.everything == []
