@@ -137,6 +137,24 @@ async def test_a_subscription_that_begins_with_nothing_is_asked_for_again() -> N
             assert await desk.have(2) == told(columns, FIRST, FIRST + 2)
 
 
+async def test_what_comes_together_with_the_beginning_counts_too() -> None:
+    """The late end of a bar, in the same breath as the first list: the library drops it."""
+    columns = front_bars(*WAVES)
+    async with running(columns) as gateway:
+        answer = gateway.data.handlers()[Request.HISTORY]
+
+        def hasty(session: Session, fields: list[str]) -> None:
+            answer(session, fields)
+            gateway.open_bar()
+            gateway.ticker.is_late = True
+            gateway.finish_bar()
+            gateway.open_bar()
+
+        gateway.server.serve({Request.HISTORY: hasty})
+        async with feeding(gateway) as desk:
+            assert (await desk.have(1))[0] == told(columns, FIRST, FIRST + 1)[0]
+
+
 async def test_a_stream_that_died_without_a_word_is_subscribed_to_anew_and_its_gap_is_filled() -> None:
     """At midnight and after resets the updates just stop."""
     columns = front_bars(*WAVES)

@@ -8,7 +8,8 @@ from ib_builders import until
 from trader.adapters.ib.data_trouble import Trouble, trouble_of
 from trader.adapters.ib.feed import IbFeed
 from trader.domain.alerts import AlertKind
-from trader.gateway.data_answers import DELAYED, LIVE
+from trader.gateway.data_answers import DELAYED, LIVE, tell_quote
+from trader.gateway.layouts import Message
 
 HISTORY_SAYS = "Historical Market Data Service error message:"
 FIRST = 20
@@ -36,6 +37,19 @@ async def test_data_that_is_not_live_stops_entries_until_it_is() -> None:
             gateway.data.data_type = LIVE
             await until(lambda: not desk.feed.watch.is_stale)
             assert seen == [True, False]
+
+
+async def test_quotes_that_turn_into_delayed_ones_stop_entries() -> None:
+    """The type of the data is looked at with each of them."""
+    seen: list[bool] = []
+    async with running(front_bars()) as gateway, feeding(gateway, before=noting(seen)) as desk:
+        await until(lambda: any(session.wants.quotes for session in gateway.server.sessions))
+        for session in gateway.server.sessions:
+            for request, contract in session.wants.quotes.items():
+                session.send([Message.MARKET_DATA_TYPE, 1, request, DELAYED])
+                tell_quote(session, request, contract, 8_001.0, DELAYED)
+        await until(lambda: seen)
+        assert "delayed quotes" in desk.alarms.alerts[0][1]
 
 
 DENIALS = [

@@ -50,6 +50,8 @@ async def test_the_month_stays_while_a_position_is_held_and_changes_once_it_is_g
             gateway.step()
         await desk.have(OLD_MINUTES)
         assert desk.feed.roll_due(gateway.market.now_ns)
+        for _ in range(10):  # time for all that a roll would ask for
+            await desk.link.probe()
         assert desk.feed.pinned.symbol == "NQZ19"
         held[0] = False
         await until(lambda: desk.feed.pinned.symbol == "NQH20")
