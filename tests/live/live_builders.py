@@ -156,6 +156,7 @@ class Life:
         break_: Callable[[], None] = fill_up,
         loop: asyncio.AbstractEventLoop | None = None,
         faults: Faults = NO_FAULTS,
+        limits: WriterLimits = LIMITS,
     ) -> None:
         """`loop` is told when the state can be kept no more."""
         settings = settings_of(overrides)
@@ -198,7 +199,7 @@ class Life:
             state.close()
             raise
         on_trouble = _unheard if loop is None else entries_end(self.engine.controls, loop)
-        self.writer = StateWriter(state, LIMITS, on_trouble)
+        self.writer = StateWriter(state, limits, on_trouble)
         self.keeper = Keeper(self.writer, self.source, self.found)
 
     async def live(self, taken: Sequence[Bar]) -> None:

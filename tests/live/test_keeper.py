@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -30,8 +31,10 @@ from live_builders import (
 from trader.adapters.paper_broker import NO_FAULTS, Faults
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.records import GoodConfiguration, State
+from trader.adapters.state.writer import WriterLimits
 from trader.domain.decisions import Rule
 from trader.errors import StateFailedError
+from trader.live.sections import progress_of
 
 SEED = 7
 
@@ -154,14 +157,16 @@ def test_account_used_up_in_a_session_is_replaced_at_the_next_one_though_the_run
 
 
 def test_fill_is_on_the_disk_with_the_book_that_it_made_or_not_at_all(tmp_path: Path) -> None:
-    """After every commit: executions come to the book's position, and the sections agree."""
+    """One commit a bar: executions come to the book's position, and the sections agree."""
     life = Life(tmp_path / "state", ALONE, seed=SEED)
     asyncio.run(life.live(bars()[:FIRST]))
     seen = set()
+    generations: list[int] = []
 
     async def go() -> None:
         for bar in bars()[FIRST:LAST]:
             await life.live((bar,))
+            await life.keeper.on_disk()
             await life.writer.durable(look)
 
     def look(state: StateDb) -> None:
@@ -171,10 +176,12 @@ def test_fill_is_on_the_disk_with_the_book_that_it_made_or_not_at_all(tmp_path: 
         position = sum(each.side * each.qty for each in kept.executions)
         assert position == kept.book.row[0] == kept.paper.position_qty
         seen.add(position)
+        generations.append(kept.generation)
 
     asyncio.run(go())
     life.end()
     assert len(seen) > 1
+    assert [b - a for a, b in pairwise(generations)] == [1] * (LAST - FIRST - 1)
 
 
 def test_what_a_broker_queues_in_the_same_turn_is_made_with_what_it_came_to(tmp_path: Path) -> None:
@@ -216,8 +223,18 @@ def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:
     again = Life(tmp_path / "state", ALONE, seed=SEED)
     assert again.engine.controls.is_paused
     assert any(remark.startswith("paused, since") for remark in again.restored.remarks)
-    again.keeper.after_event()
+    again.engine.warm_up(bars()[:2])
+    asyncio.run(again.live(bars()[2:3]))
     assert again.end().switches == after.switches
+
+
+def test_bars_without_orders_and_fills_wait_as_one_change(tmp_path: Path) -> None:
+    """However many come before the disk has answered; the last of them is what is kept."""
+    few = WriterLimits(queue_changes=3, patience_s=30.0)
+    life = Life(tmp_path / "state", ALONE, seed=SEED, limits=few)
+    asyncio.run(life.live(bars()[:400]))
+    assert life.writer.is_healthy
+    assert life.end().progress == progress_of(life.engine.reached())
 
 
 def test_kill_and_a_flatten_that_is_not_done_stay_over_a_restart(tmp_path: Path) -> None:

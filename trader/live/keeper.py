@@ -7,6 +7,7 @@ no disk.
 """
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from trader.adapters.state.database import StateDb
@@ -20,7 +21,8 @@ from trader.live.sections import Source, takes_of
 class Keeper:
     """One run's. Nothing that it is told raises an error of the disk: `writer` tells of those, once.
 
-    Of a section that could not be told apart from the last one nothing is written.
+    What is as it was is not written again, and bars on which nothing was ordered or filled wait as one: a replay may go
+    as fast as it can.
     """
 
     def __init__(self, writer: StateWriter, source: Source, found: State) -> None:
@@ -28,6 +30,8 @@ class Keeper:
         self._writer = writer
         self._simulated = source.simulated
         self._takes = [(take, _Last()) for take in takes_of(source, found)]
+        self._newest = _Change([], [])
+        self._newest.take()
 
     def after_bar(self) -> None:
         """A bar has been decided, and its orders have left."""
@@ -50,9 +54,11 @@ class Keeper:
             return
         sections = [section for take, last in self._takes if (section := last.changed(take())) is not None]
         notes = [] if self._simulated is None else self._simulated.ledger.drain()
-        if notes or sections:
-            self._writer.soon(_Change(notes, sections))
-            self._writer.hand_over()
+        if not notes and (not sections or self._newest.absorb(sections)):
+            return
+        self._newest = _Change(notes, sections)
+        self._writer.soon(self._newest)
+        self._writer.hand_over()
 
 
 class _Last:
@@ -70,16 +76,31 @@ class _Last:
 
 
 class _Change:
-    """What has happened, then what it has come to."""
+    """What has happened, then what it has come to; until the writer takes it, what it has come to since."""
 
     def __init__(self, notes: list[Note], sections: list[Section]) -> None:
         self._notes = notes
-        self._sections = sections
+        self._sections = {type(section): section for section in sections}
+        self._is_taken = False
+        self._lock = threading.Lock()
+
+    def absorb(self, sections: list[Section]) -> bool:
+        """Replace sections by newer ones; False where it is too late."""
+        with self._lock:
+            if not self._is_taken:
+                self._sections.update((type(section), section) for section in sections)
+            return not self._is_taken
+
+    def take(self) -> None:
+        """From here on it is as it is."""
+        with self._lock:
+            self._is_taken = True
 
     def __call__(self, state: StateDb) -> None:
+        self.take()
         for note in self._notes:
             note(state)
-        state.keep(*self._sections)
+        state.keep(*self._sections.values())
 
 
 def entries_end(controls: Controls, loop: asyncio.AbstractEventLoop) -> Callable[[str], None]:
