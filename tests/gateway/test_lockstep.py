@@ -102,6 +102,20 @@ async def test_what_a_fill_makes_the_client_send_still_counts_for_the_bar() -> N
     assert client.fills == [(opened_s(HISTORY), 1, 8_000.25), (opened_s(HISTORY), -1, 8_005.0)]
 
 
+async def test_an_order_and_an_execution_in_the_range_each_ask_for_another_probe() -> None:
+    """A limit order, its fill inside the bar, and the end of the file: two probes, two, and one."""
+
+    def decide(client: LockstepClient, bar: Any) -> None:
+        if not client.probes:
+            client.ib.placeOrder(nq(), LimitOrder("SELL", 1, 8_005.0))
+
+    up = (8_000.0, 8_010.0, 8_000.0, 8_000.0)
+    async with running(some_bars(up, after=1)) as gateway, client_of(gateway) as ib:
+        client = LockstepClient(ib, decide)
+        await in_step(gateway, client, 3)
+    assert (client.position, client.probes) == (-1, 5)
+
+
 async def test_an_order_after_the_last_bar_rests() -> None:
     """No bar comes that it could fill in; when that is settled the connection ends."""
 

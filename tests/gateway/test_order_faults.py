@@ -12,6 +12,7 @@ from trader.gateway.checker import check
 from trader.gateway.faults import Fault, Verb, read_faults
 from trader.gateway.orders import Kind, Leg, Step
 
+HISTORY = 17
 LIED_CODES = (103, 104, 135, 161, 10147, 10148, 10349)
 
 
@@ -67,6 +68,18 @@ async def test_a_rejection_can_be_of_one_leg(leg: Leg, place: int) -> None:
         trades.append(ib.placeOrder(nq(), close) if leg is Leg.CLOSE else trades[-1])
         await ib.reqCurrentTimeAsync()
         assert refused == [trades[place].order.orderId]
+
+
+async def test_a_change_is_of_the_leg_that_the_order_was_sent_as() -> None:
+    """A target that is changed without its parent's id is a target."""
+    refusal = Fault(do=Verb.REJECT, nth=1, leg=Leg.TARGET, step=Step.MODIFY, code=201)
+    async with playing(refusal) as (gateway, _), client_of(gateway) as ib:
+        seen = codes(ib)
+        _, target, _ = bracket(ib, "BUY", 1, stop=7_990.0, target=8_040.0)
+        await until(lambda: target.order.permId, ib)
+        target.order.parentId, target.order.lmtPrice = 0, 8_050.0
+        ib.placeOrder(nq(), target.order)
+        await until(lambda: 201 in seen, ib)
 
 
 async def test_a_swallowed_acknowledgement_hides_an_order_that_works() -> None:
@@ -182,11 +195,14 @@ async def test_a_request_for_history_can_be_refused_on_demand() -> None:
     """162 once; the next request is answered."""
     no_data = Fault(do=Verb.ERROR_ON, nth=1, message=20, code=162, text="HMDS query returned no data")
     async with playing(no_data) as (gateway, orders), client_of(gateway) as ib:
-        seen = codes(ib)
+        seen, received = codes(ib), []
+        known = ib.client.decoder.handlers[HISTORY]
+        ib.client.decoder.handlers[HISTORY] = lambda fields: (received.append(fields), known(fields))
         ask = {"endDateTime": "", "durationStr": "600 S", "barSizeSetting": "1 min", "whatToShow": "TRADES"}
         assert len(await ib.reqHistoricalDataAsync(nq(), useRTH=False, **ask)) == 0
         assert (seen, orders.fired) == ([162], {Verb.ERROR_ON: 1})
         assert len(await ib.reqHistoricalDataAsync(nq(), useRTH=False, **ask)) == 10
+        assert len(received) == 1
 
 
 @pytest.mark.parametrize(
