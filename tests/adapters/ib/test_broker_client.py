@@ -1,5 +1,6 @@
 """What the client library gets wrong, each with what is done about it."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from broker_builders import LAST, NQ, REF, a_bracket, a_flatten, an_amend, trading
 from gateway_builders import some_bars
 from ib_builders import LIBRARY
+from msgspec.structs import replace
 
 from trader.adapters.ib.orders import Sending, library_order, target_draft
 from trader.adapters.ib.sender import SenderTerms
@@ -47,6 +49,21 @@ async def test_an_order_that_the_client_calls_cancelled_works_on(tmp_path: Path,
         bench.broker.submit(an_amend(LAST - 20, LAST + 120))
         await bench.until(lambda: stop.stop_ticks == LAST - 20)
         assert (bench.watcher.naked, len(bench.gateway.exchange.book.everything)) == ([], 3)
+
+
+async def test_the_clients_verdict_on_an_order_is_not_believed_while_nobody_can_be_asked(tmp_path: Path) -> None:
+    """The stop can be moved although the broker's list of orders does not come."""
+    async with trading(tmp_path) as bench:
+        await bench.enter()
+        stop = bench.working[-1]
+        bench.gateway.server.tap = deaf_to(53)
+        verdicts: list[str] = []
+        bench.link.ib.orderStatusEvent.connect(lambda trade: verdicts.append(trade.orderStatus.status))
+        bench.gateway.reporter.on_error(1, stop.spec.order_id, 161, "by the test")
+        await bench.until(lambda: "Cancelled" in verdicts)
+        bench.broker.submit(an_amend(LAST - 20, LAST + 120))
+        await bench.until(lambda: stop.stop_ticks == LAST - 20)
+        assert bench.watcher.naked == []
 
 
 async def test_a_price_is_on_the_tick_whatever_it_was_computed_from() -> None:
@@ -120,6 +137,44 @@ async def test_orders_are_known_by_reference_after_the_brokers_numbers_went_back
         await bench.until(lambda: not bench.position_qty and bench.watcher.exits)
         numbers = [each.spec.order_id for each in bench.gateway.exchange.book.everything]
         assert (len(set(numbers)), len(bench.watcher.fills)) == (4, 2)
+
+
+async def test_no_number_is_used_twice_after_everything_has_ended(tmp_path: Path) -> None:
+    """The broker offers the numbers of the last bracket again."""
+    faults = (Fault(do=Verb.ROLL_BACK_IDS, bar=0, ids=4), Fault(do=Verb.RESET, bar=0))
+    async with trading(tmp_path, *faults) as bench:
+        await bench.enter()
+        bench.broker.submit(a_flatten())
+        await bench.until(lambda: bench.watcher.exits and not bench.working)
+        await bench.broker.settle()
+        bench.gateway.step()
+        await bench.until(lambda: not bench.link.is_up)
+        await bench.link.wait_up()
+        bench.broker.submit(a_bracket("NQH20-2"))
+        await bench.until(lambda: len(bench.watcher.fills) == 3)
+        numbers = [each.spec.order_id for each in bench.gateway.exchange.book.everything]
+        assert len(numbers) == len(set(numbers)) == 7
+
+
+async def test_a_corrected_execution_is_the_same_one(tmp_path: Path) -> None:
+    """Its id differs in the last part only."""
+    async with trading(tmp_path) as bench:
+        await bench.enter()
+        (execution,) = (await bench.kept()).executions
+        again = replace(execution, exec_id=execution.exec_id[:-1] + "2", leg=None)
+        bench.broker._hearing.on_execution(again, 0)
+        assert (len(bench.watcher.fills), len((await bench.kept()).executions)) == (1, 1)
+
+
+async def test_after_a_pause_of_the_loop_nothing_leaves_before_the_broker_was_asked(tmp_path: Path) -> None:
+    """The close that waited for the disk is denied, and another one is derived."""
+    async with trading(tmp_path, link={"loop_pause_s": 0.3}) as bench:
+        await bench.enter()
+        bench.broker.submit(a_flatten())
+        time.sleep(0.6)  # noqa: ASYNC251 -- the pause
+        await bench.until(lambda: bench.watcher.exits and not bench.working)
+        intents = await bench.intents()
+        assert (intents[f"{REF}.c1"], intents[f"{REF}.c2"]) == ("denied", "filled")
 
 
 async def test_a_fill_while_the_link_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
