@@ -76,6 +76,8 @@ def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts) -> Assemb
         run = _assemble(plan, simulation or away)
         source = _source(plan, run, None if simulation is None else simulation.made)
         restored = restore(kept, source, time.time_ns())
+        if away is not None:
+            away.restore(run, kept)
         troubles.told.append(entries_end(run.engine.controls, asyncio.get_running_loop()))
         keeper = Keeper(writer, source, kept)
         venue: Venue = _resumed(plan, restored) if away is None else away.venue(run, keeper)

@@ -8,18 +8,21 @@ from trader.adapters.ib.feed import IbFeed
 from trader.adapters.ib.library import load_library
 from trader.adapters.ib.link import Link
 from trader.adapters.ib.nights import Nights
-from trader.adapters.state.records import BrokerName
+from trader.adapters.ib.plan import Known
+from trader.adapters.state.intents import ENDED
+from trader.adapters.state.records import BrokerName, State
 from trader.adapters.state.writer import StateWriter
 from trader.app import Run
 from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms
 from trader.commands.run_plan import RunPlan
+from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
 from trader.kernels.book import Terms
 from trader.live.ib_venue import BrokerClock, IbVenue, IbVenueTerms
 from trader.live.keeper import Keeper
 from trader.live.watcher import Watcher
 from trader.ports import Alerts, Broker
-from trader.router import Router
+from trader.router import Router, RouterState
 
 LATE_S = 5.0
 """What is due by the clock waits so long for its bar."""
@@ -65,6 +68,13 @@ class IbParts:
         self._link.on_sync(self._synced)
         return self._broker
 
+    def restore(self, run: Run, kept: State) -> None:
+        """Go on where an earlier life ended; the line's own parts are restored already."""
+        if self._broker is not None:
+            router = run.engine.parts.router
+            self._broker.restore(known_of(router.state(), run.engine.parts.book.view(), kept), kept)
+            self._broker.on_untold(router.expect)
+
     def venue(self, run: Run, keeper: Keeper) -> IbVenue:
         """Everything joined to the engine."""
         settings, outages = self._plan.settings, self._plan.settings.ib.outages
@@ -94,3 +104,20 @@ class IbParts:
         del offset
         if self._broker is not None:
             self._broker.pin(month)
+
+
+def known_of(line: RouterState, account: AccountView, kept: State) -> Known:
+    """What book, line and state say before the broker is asked."""
+    return Known(
+        symbol="" if kept.progress is None else kept.progress.symbol,
+        bracket=line.bracket,
+        position_qty=account.position_qty,
+        entry_ticks=account.entry_ticks,
+        entry_working=line.entry_working,
+        closing=line.holding.closing_qty > 0,
+        stop_ticks=account.stop_ticks,
+        target_ticks=account.target_ticks,
+        executions=kept.executions,
+        intents=tuple(intent for intent in kept.intents if intent.state not in ENDED),
+        forgotten_before_ns=0,
+    )

@@ -11,10 +11,12 @@ from trader.adapters.ib.broker import IbBroker
 from trader.adapters.ib.feed import IbFeed
 from trader.adapters.ib.link import Link
 from trader.adapters.ib.nights import Nights
+from trader.clock_text import utc_text
 from trader.domain.bars import Bar
 from trader.domain.orders import ExitReason
 from trader.domain.units import MINUTE_NS, SECOND_NS
 from trader.engine import Engine
+from trader.errors import StateDamagedError
 from trader.live.quote_watch import QuoteWatch
 from trader.live.restoring import Restored
 from trader.ports import Feed
@@ -88,6 +90,7 @@ class IbVenue:
     async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
         """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come."""
         await self._link.wait_up()
+        self._demand_later_than(restored.ts_close_ns)
         before = await self._history(restored)
         reached_ns = restored.ts_close_ns
         is_simulated = self._broker is None
@@ -123,6 +126,16 @@ class IbVenue:
         if self._broker is not None and self._link.is_up:
             await self._broker.settle()
         self._link.close()
+
+    def _demand_later_than(self, reached_ns: int) -> None:
+        """StateDamagedError where the broker's clock is behind the bars that the account has seen: another market's."""
+        now_ns = self._clock.now_ns()
+        if reached_ns > now_ns + MINUTE_NS and not self._terms.lockstep:
+            msg = (
+                f"state.db: the account has seen bars up to {utc_text(reached_ns)}, and the broker says that it is"
+                f" {utc_text(now_ns // SECOND_NS * SECOND_NS)}: see to its clock, or name another state.dir"
+            )
+            raise StateDamagedError(msg)
 
     async def _history(self, restored: Restored) -> list[Bar]:
         if not self._terms.warmup_sessions:
