@@ -118,8 +118,8 @@ def feed_terms(settings: Settings, market: Instrument, bar_minutes: int, *, lock
             clock_every_s=1.0,
             lockstep=lockstep,
         ),
-        watch=WatchTerms(stale_after_s=ib.stale_after_s, quiet_s=2 * MINUTE_S, rights_retry_s=MINUTE_S, every_s=1.0),
-        history=HistoryTerms(page_s=86_400, tries=3, retry_s=5.0, complete_share=0.5, pace=HISTORY_PACE),
+        watch=WatchTerms(stale_after_s=ib.stale_after_s, quiet_s=30.0, rights_retry_s=MINUTE_S, every_s=1.0),
+        history=HistoryTerms(page_s=86_400, tries=3, retry_s=5.0, complete_share=0.8, pace=HISTORY_PACE),
     )
 
 
