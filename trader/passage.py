@@ -160,7 +160,8 @@ class Passage:
         self.session = session
         self._begun()
         self.plan = plan_session(session, parts.window)
-        self._replace_account()
+        if not is_resumed:
+            self._replace_account()
         return session
 
     def _replace_account(self) -> None:

@@ -148,7 +148,6 @@ def account_of(line: Texts) -> bytes:
     return line[0].rpartition(b'"account":')[2]
 
 
-@pytest.mark.xfail(reason="Passage replaces the account at the resumption of a session, not only at its beginning")
 def test_account_used_up_in_a_session_is_replaced_at_the_next_one_though_the_run_was_interrupted() -> None:
     """Not in the middle of the session that goes on."""
     lines = whole(EXHAUSTING).lines

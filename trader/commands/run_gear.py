@@ -8,7 +8,6 @@ import numpy as np
 from msgspec import Struct
 
 from trader.adapters.columns import BarColumns
-from trader.adapters.paper_broker import PaperBroker
 from trader.adapters.replay import ReplayFeed
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.records import LogHead
@@ -22,7 +21,7 @@ from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
 from trader.kernels.book import Terms
 from trader.live.keeper import Keeper, entries_end
-from trader.live.paper_ledger import PaperLedger, Simulated
+from trader.live.paper_ledger import Simulated, simulated
 from trader.live.restoring import Restored, restore
 from trader.live.sections import Source
 from trader.live.venue import ReplayVenue, Venue
@@ -103,11 +102,8 @@ class _Simulation:
         self.made: Simulated | None = None
 
     def __call__(self, market: Instrument, terms: Terms, router: Router) -> Broker:
-        ledger = PaperLedger(router)
-        broker = PaperBroker(market, terms, ledger)
-        ledger.connect(broker)
-        self.made = Simulated(broker=broker, ledger=ledger)
-        return ledger
+        self.made = simulated(market, terms, router)
+        return self.made.ledger
 
 
 def _assemble(plan: RunPlan, maker: MakeBroker | None = None) -> Run:
@@ -129,9 +125,10 @@ def _source(plan: RunPlan, run: Run, simulated: Simulated | None) -> Source:
         engine=run.engine,
         simulated=simulated,
         cache=run.advisor.cache if isinstance(run.advisor, Asker) else None,
-        advisor=run.advice.identity,
+        advisor=f"{plan.settings.market} {run.start.strategy} {plan.settings.advisor.backend}",
         head=head,
         who=f"run {plan.stamp.run_id}",
+        gate=run.gate,
     )
 
 

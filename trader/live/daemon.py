@@ -88,6 +88,7 @@ class Daemon:
             getting_up.cancel()
             return False
         gear.on_up(tuple(await getting_up))
+        self._keep()
         return True
 
     def _keep(self) -> None:
