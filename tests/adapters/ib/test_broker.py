@@ -1,13 +1,16 @@
 """Brackets of the line at the gateway, through the real client: out, filled, moved, closed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from broker_builders import LAST, REF, a_bracket, a_flatten, an_amend, trading
 from gateway_builders import some_bars
+from msgspec.structs import replace
 
 from trader.domain.actions import Side
-from trader.domain.orders import AmendCause, ExitReason, Fill
+from trader.domain.orders import AmendCause, ExitReason, Fill, Unfilled
+from trader.gateway.orders import OrderSpec
 
 
 async def test_a_bracket_leaves_as_three_orders_and_its_entry_is_told(tmp_path: Path) -> None:
@@ -89,3 +92,22 @@ async def test_a_target_that_fills_is_told_as_one(tmp_path: Path) -> None:
         bench.gateway.step()
         await bench.broker.settle()
         assert bench.watcher.exits == [(1, LAST - 120, ExitReason.TARGET)]
+
+
+@pytest.mark.parametrize("changed", [{"tif": "DAY"}, {"outside_rth": False}])
+async def test_a_stop_that_the_broker_has_otherwise_than_it_was_sent_ends_trading(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    """A preset of the application: the position is closed, and nothing is entered any more."""
+    async with trading(tmp_path) as bench:
+        place = bench.gateway.exchange.place
+
+        def preset(client_id: int, spec: OrderSpec, **options: bool) -> None:
+            place(client_id, replace(spec, **changed) if spec.kind == "STP" else spec, **options)
+
+        bench.gateway.exchange.place = preset
+        bench.broker.submit(a_bracket())
+        await bench.until(lambda: bench.watcher.broken and bench.watcher.fills)
+        await bench.until(lambda: not bench.position_qty and not bench.working)
+        bench.broker.submit(a_bracket("NQH20-2"))
+        assert bench.watcher.unfilled[-1] == ("NQH20-2", Unfilled.REJECTED)

@@ -141,7 +141,7 @@ async def test_orders_are_known_by_reference_after_the_brokers_numbers_went_back
 
 async def test_no_number_is_used_twice_after_everything_has_ended(tmp_path: Path) -> None:
     """The broker offers the numbers of the last bracket again."""
-    faults = (Fault(do=Verb.ROLL_BACK_IDS, bar=0, ids=4), Fault(do=Verb.RESET, bar=0))
+    faults = (Fault(do=Verb.ROLL_BACK_IDS, bar=0, ids=40), Fault(do=Verb.RESET, bar=0))
     async with trading(tmp_path, *faults) as bench:
         await bench.enter()
         bench.broker.submit(a_flatten())

@@ -101,6 +101,8 @@ class Desk:
         self.entry_unwanted = False
         self.entry_told = bracket is None
         self.is_beyond = False
+        self.distrust: str | None = None
+        """Why its stop is not the one that was sent."""
         self.numbers: Counter[str] = Counter()
         self.fills = 0
         self._commission_cents = commission_cents

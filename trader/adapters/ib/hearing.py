@@ -153,6 +153,8 @@ class Hearing:
             if not room.stopped_qty and room.held.qty * fill.side > 0 and was_over:
                 self._actor.protect(desk, abs(room.held.qty), level)
             room.watcher.on_naked(why)
+        elif room.held.qty and desk.distrust is not None and fill.reason is None:
+            room.watcher.on_naked(desk.distrust)
         self._actor.converge(desk)
 
     def settle_change(self, track: Track, state: IntentState) -> None:
@@ -197,8 +199,12 @@ class Hearing:
         why = f"the broker has the {track.draft.leg} of {desk.decision} with {wrong}: see the presets of TWS"
         log.error("order_changed", order=track.draft.order_ref, why=why)
         self._room.break_off(why)
-        if track.draft.leg is Leg.STOP and self._room.held.qty:
-            self._room.watcher.on_naked(why)
+        if track.draft.leg is Leg.STOP:
+            desk.distrust = why
+            desk.entry_unwanted = True
+            if self._room.held.qty:
+                self._room.watcher.on_naked(why)
+            self._actor.converge(desk)
 
     def _find(self, seen: BrokerOrder) -> tuple[Desk | None, Track | None]:
         """By our own reference and what kind of order it is: the broker's numbers may come back."""
