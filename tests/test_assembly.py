@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import advisor_wiring
+import ib_wiring
 import pytest
 from line_builders import settings_with
 from msgspec import Struct
@@ -32,6 +33,7 @@ PROMPT = assembly.prompt_rules
 
 WIRING: list[advisor_wiring.Wire] = [
     *advisor_wiring.WIRING,
+    *ib_wiring.WIRING,
     ("execution.max_position_qty=4", ORDERS, {"max_position_qty": 4}),
     ("execution.min_stop_ticks=33", TERMS, {"min_stop_ticks": 33}),
     ("execution.min_stop_gap_ticks=5", TERMS, {"min_stop_gap_ticks": 5}),
@@ -91,7 +93,7 @@ WIRING: list[advisor_wiring.Wire] = [
     ("advisor.cache_minutes=2", CACHE, {"cache_minutes": 2}),
     ("advisor.reuse_decay=0.9", CACHE, {"reuse_decay": 0.9}),
 ]
-PARTS = (TERMS, WINDOW, RISK, ORDERS, FUSION, GATE, ASK, CACHE, *advisor_wiring.PARTS)
+PARTS = (TERMS, WINDOW, RISK, ORDERS, FUSION, GATE, ASK, CACHE, *advisor_wiring.PARTS, *ib_wiring.PARTS)
 
 ELSEWHERE = {
     "market", "strategy.name", "strategy.options", "policy.bundle", "policy.allow_mismatch", "advisor.recorded_from",
@@ -131,7 +133,8 @@ def test_every_setting_is_wired_or_known_not_to_be() -> None:
     wired = {override.partition("=")[0] for override, _, _ in WIRING}
 
     of_the_advisor = advisor_wiring.TOGETHER | advisor_wiring.FILES
-    assert wired | ELSEWHERE | ALL_WINDOW | SIZE | FOR_LATER | of_the_advisor == set(marks_by_key())
+    of_the_broker = ib_wiring.WINDOWS | ib_wiring.TOGETHER | ib_wiring.ELSEWHERE
+    assert wired | ELSEWHERE | ALL_WINDOW | SIZE | FOR_LATER | of_the_advisor | of_the_broker == set(marks_by_key())
 
 
 def test_last_gate_limits_what_the_review_limits() -> None:

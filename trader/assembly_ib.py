@@ -19,12 +19,15 @@ from trader.adapters.ib.sender import SenderTerms
 from trader.adapters.ib.supervisor import LinkTerms
 from trader.adapters.ib.wire import WireTerms
 from trader.domain.instruments import Instrument
+from trader.live.ib_venue import IbVenueTerms
 from trader.settings import Settings
 
 MINUTE_S = 60.0
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 FRIDAY = (4,)
 NEW_YORK = "America/New_York"
+LATE_S = 5.0
+"""What is due by the clock waits so long for its bar."""
 MESSAGES_A_SECOND = 40
 """The broker takes 50, the client library queues at 45: below that nothing of ours waits in a queue of others."""
 HISTORY_PACE = PaceTerms(requests=50, window_s=600.0, apart_s=0.05)
@@ -141,4 +144,16 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
         commission_cents=assembly.commission_side_cents(settings, market),
         default_stop_ticks=settings.guard.protective_stop_ticks,
         policy=ForeignPolicy(ib.foreign),
+    )
+
+
+def venue_terms(settings: Settings, *, lockstep: bool) -> IbVenueTerms:
+    """What a start and each second do."""
+    outages = settings.ib.outages
+    return IbVenueTerms(
+        warmup_sessions=settings.ib.warmup_sessions,
+        late_s=LATE_S,
+        flatten_before_s=outages.flatten_before_min * MINUTE_S if outages.flatten_before_reset else None,
+        quote_watch=settings.guard.quote_watch,
+        lockstep=lockstep,
     )

@@ -13,19 +13,16 @@ from trader.adapters.state.intents import ENDED
 from trader.adapters.state.records import BrokerName, State
 from trader.adapters.state.writer import StateWriter
 from trader.app import Run
-from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms
+from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms, venue_terms
 from trader.commands.run_plan import RunPlan
 from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
 from trader.kernels.book import Terms
-from trader.live.ib_venue import BrokerClock, IbVenue, IbVenueTerms
+from trader.live.ib_venue import BrokerClock, IbVenue
 from trader.live.keeper import Keeper
 from trader.live.watcher import Watcher
 from trader.ports import Alerts, Broker
 from trader.router import Router, RouterState
-
-LATE_S = 5.0
-"""What is due by the clock waits so long for its bar."""
 
 
 class IbParts:
@@ -77,19 +74,13 @@ class IbParts:
 
     def venue(self, run: Run, keeper: Keeper) -> IbVenue:
         """Everything joined to the engine."""
-        settings, outages = self._plan.settings, self._plan.settings.ib.outages
+        settings = self._plan.settings
         if self._watcher is not None:
             self._watcher.connect(run.engine.controls)
             self._watcher.on_change = keeper.after_event
         if self._broker is not None:
             self._feed.closed.on_roll = self._rolled
-        terms = IbVenueTerms(
-            warmup_sessions=settings.ib.warmup_sessions,
-            late_s=LATE_S,
-            flatten_before_s=outages.flatten_before_min * 60.0 if outages.flatten_before_reset else None,
-            quote_watch=settings.guard.quote_watch,
-            lockstep=self._plan.wiring.lockstep,
-        )
+        terms = venue_terms(settings, lockstep=self._plan.wiring.lockstep)
         return IbVenue(terms, self._link, self._feed, self._clock, Nights(night_terms(settings)), self._broker)
 
     async def _compare_clocks(self) -> None:
