@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from trader.chain import extra
@@ -16,6 +17,8 @@ class LiveStamp:
         self.mode = mode
         self.run_id = f"{_utc(time.time_ns()):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
         self._received_ns = 0
+        self.is_caught_up: Callable[[], bool] = _never
+        """Whether the bar is one of those that came while nobody was there."""
 
     def received(self) -> None:
         """A bar has arrived."""
@@ -28,9 +31,15 @@ class LiveStamp:
             "run_id": self.run_id,
             "wall_utc": _utc(time.time_ns()).isoformat(),
         }
-        if self._received_ns:
+        if self.is_caught_up():
+            fields["caught_up"] = True
+        elif self._received_ns:
             fields["decided_us"] = (time.perf_counter_ns() - self._received_ns) // NS_PER_US
         return extra(fields)
+
+
+def _never() -> bool:
+    return False
 
 
 def _utc(wall_ns: int) -> datetime:
