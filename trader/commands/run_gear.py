@@ -1,7 +1,6 @@
 """Puts the parts of a daemon together: engine, venue, and what is kept over a restart."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -14,7 +13,7 @@ from trader.adapters.state.records import LogHead
 from trader.adapters.state.writer import StateWriter, WriterLimits
 from trader.advisor.asker import Asker
 from trader.app import LogChoice, MakeBroker, Run, assemble
-from trader.commands.run_ib import IbParts
+from trader.commands.run_ib import IbParts, Outside, this_machine
 from trader.commands.run_plan import RunPlan
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
@@ -44,6 +43,7 @@ class Assembled(Struct, frozen=True, kw_only=True):
     restored: Restored
     previous: PreviousRun | None
     close: Callable[[], None]
+    writer: StateWriter | None = None
 
 
 class _Troubles:
@@ -60,21 +60,27 @@ class _Troubles:
             each(why)
 
 
-def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts) -> Assembled:
-    """Everything, restored to where an earlier run stood. To be called in the loop that will run it."""
+def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts, outside: Outside | None = None) -> Assembled:
+    """Everything, restored to where an earlier run stood. To be called in the loop that will run it.
+
+    `outside` is this machine where it is None.
+    """
     if state is None:
         run = _assemble(plan)
         replay = ReplayVenue(ReplayFeed(_columns(plan), speed=plan.speed))
         return Assembled(run=run, venue=replay, keeper=None, restored=AFRESH, previous=None, close=_nothing)
     troubles = _Troubles(alerts)
     kept = state.snapshot()
+    outside = outside or this_machine()
     writer = StateWriter(state, WRITER_LIMITS, troubles)
     try:
-        away = None if plan.source is not None else IbParts(plan, writer, alerts)
+        away = None if plan.source is not None else IbParts(plan, writer, alerts, outside)
         simulation = _Simulation() if away is None or not away.trades else None
         run = _assemble(plan, simulation or away)
+        controls = run.engine.controls
+        plan.stamp.is_caught_up = lambda: controls.is_catching_up
         source = _source(plan, run, None if simulation is None else simulation.made)
-        restored = restore(kept, source, time.time_ns())
+        restored = restore(kept, source, outside.wall_ns())
         if away is not None:
             away.restore(run, kept)
         troubles.told.append(entries_end(run.engine.controls, asyncio.get_running_loop()))
@@ -92,6 +98,7 @@ def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts) -> Assemb
         restored=restored,
         previous=previous,
         close=lambda: _close(writer),
+        writer=writer,
     )
 
 

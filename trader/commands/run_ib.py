@@ -1,6 +1,10 @@
 """Puts link, feed and broker of Interactive Brokers together."""
 
 import random
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
 
 from trader.adapters.ib.broker import IbBroker
 from trader.adapters.ib.contract import Pinned
@@ -25,18 +29,31 @@ from trader.ports import Alerts, Broker
 from trader.router import Router, RouterState
 
 
+class Outside(Struct, frozen=True, kw_only=True):
+    """What a run takes from outside itself: the machine's clock, and the jitter of its waits."""
+
+    wall_ns: Callable[[], int]
+    chance: random.Random
+
+
+def this_machine() -> Outside:
+    """As it is."""
+    return Outside(wall_ns=time.time_ns, chance=random.Random())  # noqa: S311 -- jitter
+
+
 class IbParts:
     """One run's. Called, it makes the broker; `venue` joins the parts with what they were made for."""
 
-    def __init__(self, plan: RunPlan, writer: StateWriter, alerts: Alerts) -> None:
+    def __init__(self, plan: RunPlan, writer: StateWriter, alerts: Alerts, outside: Outside) -> None:
         settings, lockstep = plan.settings, plan.wiring.lockstep
         self._plan = plan
         self._writer = writer
         self._alerts = alerts
         self._library = load_library(settings.ib.library)
-        self._clock = BrokerClock()
+        self._outside = outside
+        self._clock = BrokerClock(outside.wall_ns)
         terms = link_terms(settings, lockstep=lockstep)
-        self._link = Link(terms, self._library, alerts, random.Random())  # noqa: S311 -- jitter
+        self._link = Link(terms, self._library, alerts, outside.chance, outside.wall_ns)
         if not lockstep:
             self._link.on_sync(self._compare_clocks)
         self._feed = IbFeed(
@@ -61,7 +78,7 @@ class IbParts:
         settings = self._plan.settings
         self._watcher = Watcher(router, self._alerts)
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
-        self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher)
+        self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)
         self._link.on_sync(self._synced)
         return self._broker
 

@@ -1,7 +1,7 @@
 """The market that the gateway shows: bars, one of which may be forming, and the history before them."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -45,7 +45,8 @@ class Market:
     """Bars in time order, of which the first `at` have closed. With `is_forming` bar `at` has opened.
 
     Prices are points. `now_ns` is the market's clock: the forming bar's open, or the last one's close. `skew_ns` is by
-    how much the broker's own clock is off; `told_ns` is what that shows.
+    how much the broker's own clock is off, `into_bar_ns` how far it goes on inside a bar where bars take their time;
+    `told_ns` is what that shows.
     """
 
     def __init__(self, columns: BarColumns, contracts: ContractTable, calendar: Calendar, at: int) -> None:
@@ -55,6 +56,7 @@ class Market:
         self.at = at
         self.is_forming = False
         self.skew_ns = 0
+        self.into_bar_ns: Callable[[], int] = _none
         self._made: dict[int, Bar] = {}
         self.minutes = int(columns.ts_close_ns[0] - columns.ts_open_ns[0]) // MINUTE_NS
         self._codes = [code_on(each, contracts.market, self._date(0)) for each in columns.symbols]
@@ -80,7 +82,7 @@ class Market:
     @property
     def told_ns(self) -> int:
         """The broker's clock, nanoseconds since 1970 UTC."""
-        return self.now_ns + self.skew_ns
+        return self.now_ns + self.into_bar_ns() + self.skew_ns
 
     @property
     def last(self) -> float:
@@ -250,3 +252,8 @@ def five_seconds(bar: Bar) -> Iterator[Price]:
 
 def _span(start_ns: int, end_ns: int) -> str:
     return f"{central(start_ns):%Y%m%d:%H%M}-{central(end_ns):%Y%m%d:%H%M}"
+
+
+def _none() -> int:
+    """A bar's time stands still."""
+    return 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec import Struct
@@ -30,16 +30,17 @@ OUTAGE_AHEAD = "outage_ahead"
 class BrokerClock:
     """The time as the broker has it: this machine's, and how far the broker's is from it where that matters."""
 
-    def __init__(self) -> None:
+    def __init__(self, wall_ns: Callable[[], int] = time.time_ns) -> None:
+        self._wall_ns = wall_ns
         self._ahead_ns = 0
 
     def now_ns(self) -> int:
         """Nanoseconds since 1970 UTC."""
-        return time.time_ns() + self._ahead_ns
+        return self._wall_ns() + self._ahead_ns
 
     def told(self, broker_ns: int) -> None:
         """The broker has said that it is so late."""
-        ahead_ns = broker_ns - time.time_ns()
+        ahead_ns = broker_ns - self._wall_ns()
         is_far = abs(ahead_ns) > CLOCKS_AGREE_NS
         if is_far != (self._ahead_ns != 0):
             log.warning("clocks_differ", seconds=round(ahead_ns / SECOND_NS), effect="the broker's counts")

@@ -5,6 +5,7 @@ loop the broker is asked for everything first. Not thread-safe: one event loop.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from trader.adapters.ib.acting import Actor
@@ -32,12 +33,18 @@ class IbBroker:
     """One account, one contract, one decision at a time. `pin` names the contract before the first order."""
 
     def __init__(
-        self, link: OrderLink, library: Library, terms: BrokerTerms, writer: StateWriter, watcher: BrokerWatcher
+        self,
+        link: OrderLink,
+        library: Library,
+        terms: BrokerTerms,
+        writer: StateWriter,
+        watcher: BrokerWatcher,
+        wall_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._room = Room(link, terms, OrderRecords(writer), watcher)
+        self._room = Room(link, terms, OrderRecords(writer, wall_ns), watcher)
         self._actor = Actor(self._room)
         self._hearing = Hearing(self._room, self._actor)
-        self._applier = Applier(self._room, self._actor, self._hearing)
+        self._applier = Applier(self._room, self._actor, self._hearing, wall_ns)
         self._asker = Asker(self._room, self._actor, self._applier)
         self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
         self._room.sender = Sender(terms.sender, writer)

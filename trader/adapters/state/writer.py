@@ -100,6 +100,11 @@ class StateWriter:
         """Changes that wait for the writer."""
         return self._queue.qsize() + len(self._turn)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is on its way to the disk, or waits to be."""
+        return bool(self._turn or self._queue.unfinished_tasks)
+
     def soon(self, change: Callable[[StateDb], object]) -> None:
         """Queue a change that nobody waits for, to be made with the others of this turn of the loop: all or none.
 
@@ -196,6 +201,8 @@ class StateWriter:
             changes, is_ending = self._take()
             if changes:
                 self._write(changes)
+            for _ in changes:
+                self._queue.task_done()
         self._state.close()
 
     def _take(self) -> tuple[list[_Change[object]], bool]:
