@@ -167,13 +167,13 @@ class Bench:
         """Until nothing that was sent is without an answer, and nothing is being asked."""
         room = self.broker._room
         await until(lambda: not room.ask_wanted.is_set() and all(track.due_s is None for track in room.live()))
-        await self.broker.settle()
+        await self.broker.rest()
 
     async def enter(self, qty: int = 1, **changes: Any) -> None:
         """Send a bracket, and wait until it is filled and its exits are known to work."""
         self.broker.submit(a_bracket(qty=qty, **changes))
         await until(lambda: self.watcher.position_qty == self.position_qty == qty)
-        await self.broker.settle()
+        await self.broker.rest()
 
 
 def pinned(gateway: Gateway) -> Pinned:

@@ -1,16 +1,18 @@
 """Brackets of the line at the gateway, through the real client: out, filled, moved, closed."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 from broker_builders import LAST, REF, a_bracket, a_flatten, an_amend, trading
-from gateway_builders import some_bars
+from gateway_builders import nq, some_bars
 from msgspec.structs import replace
 
 from trader.domain.actions import Side
 from trader.domain.orders import AmendCause, ExitReason, Fill, Unfilled
 from trader.gateway.orders import OrderSpec
+from trader.gateway.playing import Lockstep, play
 
 
 async def test_a_bracket_leaves_as_three_orders_and_its_entry_is_told(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ async def test_a_stop_that_fills_is_told_with_its_reason(tmp_path: Path) -> None
     async with trading(tmp_path, columns=some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))) as bench:
         await bench.enter()
         bench.gateway.step()
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 41, ExitReason.STOP)]
         assert (bench.working, bench.position_qty) == ([], 0)
         assert (await bench.kept()).working == ()
@@ -62,12 +64,12 @@ async def test_an_amend_moves_both_exits_in_place(tmp_path: Path, cause: AmendCa
         await bench.enter()
         before = [each.perm_id for each in bench.working]
         bench.broker.submit(an_amend(LAST - 20, LAST + 140, cause))
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.resting() == [(REF, "LMT", LAST + 140), (REF, "STP", LAST - 20)]
         assert [each.perm_id for each in bench.working] == before
         assert await bench.intents() == {REF: "filled", f"{REF}.a1": "filled"}
         bench.gateway.step()
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 21, reason)]
 
 
@@ -76,7 +78,7 @@ async def test_a_close_goes_into_the_group_of_the_stop(tmp_path: Path) -> None:
     async with trading(tmp_path) as bench:
         await bench.enter()
         bench.broker.submit(a_flatten())
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 1, ExitReason.OPERATOR)]
         close = bench.gateway.exchange.book.everything[-1]
         assert (close.spec.order_ref, close.spec.oca_group, close.spec.oca_type) == (f"{REF}.c1", REF, 2)
@@ -88,9 +90,9 @@ async def test_a_target_that_fills_is_told_as_one(tmp_path: Path) -> None:
     columns = some_bars((8_000.0, 8_000.0, 7_960.0, 7_965.0))
     async with trading(tmp_path, columns=columns) as bench:
         bench.broker.submit(a_bracket(side=Side.SELL))
-        await bench.broker.settle()
+        await bench.broker.rest()
         bench.gateway.step()
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 120, ExitReason.TARGET)]
 
 
@@ -111,3 +113,22 @@ async def test_a_stop_that_the_broker_has_otherwise_than_it_was_sent_ends_tradin
         await bench.until(lambda: not bench.position_qty and not bench.working)
         bench.broker.submit(a_bracket("NQH20-2"))
         assert bench.watcher.unfilled[-1] == ("NQH20-2", Unfilled.REJECTED)
+
+
+async def test_in_lockstep_a_decision_is_carried_out_before_its_bar_trades(tmp_path: Path) -> None:
+    """Sent on the close before, filled at the open, stopped inside the bar: each bar waits until all is quiet."""
+    falling = (8_000.0, 8_000.0, 7_985.0, 7_985.0)
+    async with trading(tmp_path, columns=some_bars((8_000.0,) * 4, falling, after=2)) as bench:
+        await bench.link.ib.reqHistoricalDataAsync(
+            nq(), "", "600 S", "1 min", "TRADES", useRTH=False, formatDate=2, keepUpToDate=True
+        )
+        async with asyncio.TaskGroup() as tasks:
+            playing = tasks.create_task(play(bench.gateway, Lockstep(bench.gateway)))
+            for number in range(5):
+                if number == 1:
+                    bench.broker.submit(a_bracket())
+                await bench.broker.settle()
+            await bench.until(lambda: bench.watcher.exits)
+            playing.cancel()
+        assert bench.watcher.exits == [(1, LAST - 41, ExitReason.STOP)]
+        assert [fill.price_ticks for fill in bench.watcher.fills] == [LAST + 1, LAST - 41]

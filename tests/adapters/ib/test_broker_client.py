@@ -146,7 +146,7 @@ async def test_no_number_is_used_twice_after_everything_has_ended(tmp_path: Path
         await bench.enter()
         bench.broker.submit(a_flatten())
         await bench.until(lambda: bench.watcher.exits and not bench.working)
-        await bench.broker.settle()
+        await bench.broker.rest()
         bench.gateway.step()
         await bench.until(lambda: not bench.link.is_up)
         await bench.link.wait_up()
@@ -199,7 +199,7 @@ async def test_a_fill_inside_an_outage_is_told_once(tmp_path: Path, tells: bool)
         bench.gateway.step()
         await bench.link.wait_up()
         await bench.until(lambda: bench.watcher.exits)
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 41, ExitReason.STOP)]
         assert (bench.working, bench.watcher.naked) == ([], [])
 
@@ -227,7 +227,7 @@ async def test_an_entry_is_denied_while_the_link_is_not_up(tmp_path: Path) -> No
         assert bench.watcher.unfilled == [(REF, Unfilled.REJECTED)]
         bench.gateway.step()
         await bench.link.wait_up()
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert bench.gateway.exchange.book.everything == []
 
 
@@ -237,7 +237,7 @@ async def test_an_order_that_left_as_the_socket_broke_is_not_sent_again(tmp_path
         bench.broker.submit(a_bracket())
         await bench.until(lambda: bench.watcher.fills)
         await bench.link.wait_up()
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert (len(bench.gateway.exchange.book.everything), len(bench.watcher.fills)) == (3, 1)
         assert bench.resting() == [(REF, "LMT", LAST + 120), (REF, "STP", LAST - 40)]
 
@@ -249,7 +249,7 @@ async def test_a_stop_is_moved_without_its_parents_number(tmp_path: Path) -> Non
         codes: list[int] = []
         bench.link.on_error(lambda order_id, code, text: codes.append(code))
         bench.broker.submit(an_amend(LAST - 20, LAST + 120))
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert (bench.working[-1].stop_ticks, codes) == (LAST - 20, [])
 
 

@@ -89,7 +89,7 @@ async def test_an_entry_that_was_meant_when_it_died_is_resolved_by_the_broker(tm
                 assert bench.watcher.unfilled == []
             else:
                 assert bench.watcher.unfilled == [(REF, Unfilled.REJECTED)]
-            await bench.broker.settle()
+            await bench.broker.rest()
             assert len(bench.working) == (2 if has_left else 0)
             assert await bench.intents() == {REF: "filled" if has_left else "denied"}
             entries = server.ledger.entries

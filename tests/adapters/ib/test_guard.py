@@ -106,7 +106,7 @@ async def test_a_close_and_a_stop_at_the_same_moment_do_not_turn_the_position(tm
         await bench.until(lambda: len(bench.working) == 3)
         bench.gateway.step()
         await bench.until(lambda: bench.watcher.exits)
-        await bench.broker.settle()
+        await bench.broker.rest()
         assert (bench.position_qty, bench.working, len(bench.watcher.exits)) == (0, [], 1)
         assert found(bench).is_clean
 
@@ -118,7 +118,7 @@ async def test_a_position_that_was_turned_all_the_same_is_closed_again(tmp_path:
         stop = bench.working[-1]
         bench.broker.submit(a_flatten())
         await bench.until(lambda: not bench.position_qty and not bench.working)
-        await bench.broker.settle()
+        await bench.broker.rest()
         fill_again(bench, stop)
         await bench.until(lambda: len(bench.watcher.exits) == 3)
         assert (bench.position_qty, bench.watcher.position_qty) == (0, 0)
@@ -167,7 +167,7 @@ async def test_protection_goes_on_when_the_state_cannot_be_kept(tmp_path: Path) 
         bench.writer.close()
         bench.broker.submit(a_flatten())
         await bench.until(lambda: not bench.position_qty and not bench.working)
-        await bench.broker.settle()
+        await bench.broker.rest()
         bench.broker.submit(a_bracket("NQH20-2"))
         assert bench.watcher.unfilled == [("NQH20-2", Unfilled.REJECTED)]
 

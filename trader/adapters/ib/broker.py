@@ -25,6 +25,7 @@ from trader.adapters.state.records import State
 from trader.adapters.state.writer import StateWriter
 from trader.domain.bars import Bar
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
+from trader.domain.units import MINUTE_NS
 from trader.kernels import matching
 from trader.ports import BrokerWatcher
 
@@ -50,7 +51,6 @@ class IbBroker:
         self._room.sender = Sender(terms.sender, writer)
         matching.is_beyond(1, 0, -1, 1)  # loaded now, and not while a fill waits
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._probed_activity = 0
         link.on_lost(self._lost)
         link.on_error(lambda order_id, code, text: self._guarded(lambda: self._hearing.on_error(order_id, code, text)))
 
@@ -119,13 +119,25 @@ class IbBroker:
         await self._room.sender.idle()
 
     async def settle(self) -> None:
-        """Until a probe has found nothing new: everything that was sent has been answered, and so has the answer."""
+        """In lockstep: until the gateway has found a probe quiet, which it says by a time that is no whole minute.
+
+        Counting here would not do: what was sent while a probe was on its way counts for the next one there, and what
+        the bar then trades may arrive together with the answer.
+        """
         room = self._room
         while True:
             await room.sender.idle()
+            if await room.link.probe() % MINUTE_NS:
+                return
+
+    async def rest(self) -> None:
+        """Outside of lockstep: until a probe has found nothing new on this side."""
+        room = self._room
+        while True:
+            await room.sender.idle()
+            before = room.wire.activity
             await room.link.probe()
-            before, self._probed_activity = self._probed_activity, room.wire.activity
-            if before == self._probed_activity and room.sender.is_idle:
+            if before == room.wire.activity and room.sender.is_idle:
                 return
 
     def _lost(self, why: str) -> None:
