@@ -21,7 +21,8 @@ from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms
 from trader.commands.run_plan import RunPlan
 from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
-from trader.kernels.book import Terms
+from trader.kernels.book import TARGET_THROUGH, Terms
+from trader.live.bar_doubt import BarDoubt
 from trader.live.ib_venue import BrokerClock, IbVenue
 from trader.live.keeper import Keeper
 from trader.live.watcher import Watcher
@@ -66,6 +67,7 @@ class IbParts:
         )
         self._broker: IbBroker | None = None
         self._watcher: Watcher | None = None
+        self._through_ticks = 0
 
     @property
     def trades(self) -> bool:
@@ -74,8 +76,8 @@ class IbParts:
 
     def __call__(self, market: Instrument, terms: Terms, router: Router) -> Broker:
         """The broker, for `assemble`."""
-        del terms
         settings = self._plan.settings
+        self._through_ticks = int(terms[TARGET_THROUGH])
         self._watcher = Watcher(router, self._alerts)
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
         self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)
@@ -95,10 +97,16 @@ class IbParts:
         if self._watcher is not None:
             self._watcher.connect(run.engine.controls)
             self._watcher.on_change = keeper.after_event
+            if self._plan.wiring.lockstep:
+                self._watcher.doubt = self._doubt(run)
         if self._broker is not None:
             self._feed.closed.on_roll = self._rolled
         terms = venue_terms(settings, lockstep=self._plan.wiring.lockstep)
         return IbVenue(terms, self._link, self._feed, self._clock, Nights(night_terms(settings)), self._broker)
+
+    def _doubt(self, run: Run) -> BarDoubt:
+        book = run.engine.parts.book
+        return BarDoubt(lambda: self._feed.forming_bar, book, self._plan.market, self._through_ticks)
 
     async def _compare_clocks(self) -> None:
         self._clock.told(await self._link.probe())

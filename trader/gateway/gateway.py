@@ -101,7 +101,7 @@ class Gateway:
             self.exchange.matcher.match_market()
 
     def finish_bar(self) -> None:
-        """The bar trades its range and closes: stops and limits fill, then its last update is told."""
+        """The bar trades its range and closes: its last update is told, then stops and limits fill."""
         bar, scale = self.market.bar, self.market.front.ticks_per_point
         whole = Range(
             open=round(bar.open * scale),
@@ -110,8 +110,8 @@ class Gateway:
             close=round(bar.close * scale),
             is_rth=self.market.is_rth,
         )
-        self.exchange.matcher.match_bar(whole)
         self.ticker.finished()
+        self.exchange.matcher.match_bar(whole)
         self.market.at += 1
         self.market.is_forming = False
 

@@ -12,7 +12,10 @@ _NO_ENTRIES = "no entries; stops and targets stay as they are"
 
 
 class Watcher:
-    """One broker's listener. `on_change` is called after everything that changes what has to survive a crash."""
+    """One broker's listener. `on_change` is called after everything that changes what has to survive a crash.
+
+    `doubt` may add to a fill what the broker does not say of it, before it is booked.
+    """
 
     def __init__(self, router: Router, alerts: Alerts) -> None:
         self._router = router
@@ -20,6 +23,7 @@ class Watcher:
         self._alerts = alerts
         self._doubt: str | None = ""
         self.on_change: Callable[[], None] = _nothing
+        self.doubt: Callable[[Fill], Fill] = _as_told
 
     def connect(self, controls: Controls) -> None:
         """Name the switches of the engine; before the first connection."""
@@ -27,7 +31,7 @@ class Watcher:
 
     def on_fill(self, fill: Fill) -> None:
         """An execution of ours."""
-        self._router.on_fill(fill)
+        self._router.on_fill(self.doubt(fill))
         self.on_change()
 
     def on_unfilled(self, order_ref: str, outcome: Unfilled) -> None:
@@ -72,6 +76,10 @@ class Watcher:
         """An order has been in doubt for too long."""
         self._controls.protect_only(why)
         self._alerts.alert(AlertKind.PROTECT_ONLY, why=why, effect=f"{_NO_ENTRIES}, until somebody starts again")
+
+
+def _as_told(fill: Fill) -> Fill:
+    return fill
 
 
 def _nothing() -> None:

@@ -117,6 +117,11 @@ class IbFeed:
         bar = self._live.stream.forming
         return None if bar is None else LastPrice(self._terms.market.to_ticks(bar.open), bar.ts_open_ns)
 
+    @property
+    def forming_bar(self) -> Heard | None:
+        """The bar that has begun, as far as it has traded; None while none has."""
+        return self._live.stream.forming
+
     def begin_after(self, ts_close_ns: int) -> None:
         """Hand out the bars that close after this moment; those that have closed already are asked for."""
         self.closed.last_close_ns = ts_close_ns
