@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from gateway_builders import client_of, nq, running, some_bars
-from ib_builders import ACCOUNT, LIBRARY, linked, soon
+from ib_builders import ACCOUNT, LIBRARY, linked, relinked, soon
 
 from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.facts import Funds, OrderKind, Truth
@@ -261,6 +261,36 @@ async def test_a_lost_connection_in_the_middle_is_an_error_of_the_link() -> None
             asked = group.create_task(caught(ask()))
             group.create_task(cut_soon(gateway))
         assert isinstance(asked.result(), LinkError)
+
+
+async def test_a_socket_that_went_before_a_question_is_an_error_of_the_link() -> None:
+    """The client's own error says nothing to those who wait for the link."""
+    async with asking() as (gateway, link, ask):
+        pinned = pinned_of(gateway)
+        questions = (
+            ask,
+            lambda: fetch_funds(link, ACCOUNT),
+            lambda: fetch_orders(link, pinned, ACCOUNT),
+            lambda: fetch_position(link, pinned, ACCOUNT),
+        )
+        for question in questions:
+            link.ib.client.disconnect()
+            assert isinstance(await caught(question()), LinkError)
+            await relinked(link, lambda: None)
+
+
+async def test_who_asks_for_the_figures_and_is_cancelled_as_the_socket_goes_is_cancelled() -> None:
+    """Taking the question back fails then, and must not hide it: whoever ends the task would wait for it for ever."""
+    cut = Fault(do=Verb.DROP, rate=1.0, message=SUMMARY_END)
+    async with asking(cut) as (_, link, _), asyncio.TaskGroup() as group:
+        heard = asyncio.Event()
+        link.ib.accountSummaryEvent.connect(lambda _: heard.set())
+        asked = group.create_task(fetch_funds(link, ACCOUNT))
+        await soon(heard.wait())
+        link.ib.client.disconnect()
+        asked.cancel()
+        await asyncio.wait([asked])
+        assert asked.cancelled()
 
 
 async def caught(answer: Any) -> Exception | None:

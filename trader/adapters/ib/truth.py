@@ -1,7 +1,8 @@
 """What the broker says of one account and one contract, asked for in full: complete, of one moment, or LinkError."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 from msgspec import Struct
@@ -44,13 +45,8 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
     """
     market = instrument(pinned.market)
     funds = await fetch_funds(link, account)
-    for _ in range(_LOOKS):
-        look = await _look(link, account)
-        if look.is_still:
-            break
-    else:
-        msg = f"the account did not stand still during {_LOOKS} looks"
-        raise LinkError(msg)
+    with _lost_is_told():
+        look = await _still(link, account)
     entry_ticks, position_qty = _held(look.positions, pinned, market)
     return Truth(
         position_qty=position_qty,
@@ -71,12 +67,14 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
 
 async def fetch_orders(link: TruthLink, pinned: Pinned, account: str) -> tuple[BrokerOrder, ...]:
     """The open orders of every client on this contract; LinkError where the answer has no end."""
-    return orders_among(await link.ask("all open orders", link.ib.reqAllOpenOrdersAsync()), pinned, account)
+    with _lost_is_told():
+        return orders_among(await link.ask("all open orders", link.ib.reqAllOpenOrdersAsync()), pinned, account)
 
 
 async def fetch_position(link: TruthLink, pinned: Pinned, account: str) -> int:
     """The signed position in this contract; LinkError where the answer has no end."""
-    return _held(await _positions(link, account), pinned, instrument(pinned.market))[1]
+    with _lost_is_told():
+        return _held(await _positions(link, account), pinned, instrument(pinned.market))[1]
 
 
 async def fetch_funds(link: TruthLink, account: str) -> Funds:
@@ -91,13 +89,36 @@ async def fetch_funds(link: TruthLink, account: str) -> Funds:
         values.append(value)
 
     ib.accountSummaryEvent.connect(heard)
-    request = ib.client.getReqId() + 1  # the one that the library is about to take
     try:
-        await link.ask("the account's figures", ib.reqAccountSummaryAsync())
+        with _lost_is_told():
+            request = ib.client.getReqId() + 1  # the one that the library is about to take
+            try:
+                await link.ask("the account's figures", ib.reqAccountSummaryAsync())
+            finally:
+                with suppress(ConnectionError):  # it ended with the connection; and what is raised here counts
+                    ib.client.cancelAccountSummary(request)
     finally:
         ib.accountSummaryEvent.disconnect(heard)
-        ib.client.cancelAccountSummary(request)
     return funds_of(values, account)
+
+
+@contextmanager
+def _lost_is_told() -> Iterator[None]:
+    """The client's own error, where the socket went before a question, is the link's."""
+    try:
+        yield
+    except ConnectionError as error:
+        raise LinkError(str(error)) from None
+
+
+async def _still(link: TruthLink, account: str) -> Look:
+    """A round in which nothing moved."""
+    for _ in range(_LOOKS):
+        look = await _look(link, account)
+        if look.is_still:
+            return look
+    msg = f"the account did not stand still during {_LOOKS} looks"
+    raise LinkError(msg)
 
 
 async def _look(link: TruthLink, account: str) -> Look:
