@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from trader.adapters.control.messages import AdvisorStatus, LimitStatus, PositionStatus, Status
+from trader.adapters.control.messages import AdvisorStatus, LimitStatus, LinkStatus, PositionStatus, Status
 from trader.advisor.counts import AdviceCounts
 from trader.clock_text import utc_text
 from trader.domain.account import AccountView
@@ -21,6 +21,10 @@ _USABLE = (AdviceStatus.USED, AdviceStatus.CACHED)
 _FAILED = (AdviceStatus.ERROR, AdviceStatus.INVALID, AdviceStatus.BREAKER_OPEN, AdviceStatus.MISSING)
 
 
+def _nothing() -> None:
+    """Nothing is connected, and nobody else has the account."""
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """What a run is, besides its engine. `account` is a label, never an account's whole number."""
 
@@ -32,6 +36,8 @@ class Place(Struct, frozen=True, kw_only=True):
     backend: str
     log: str
     advice: Callable[[], AdviceCounts]
+    link: Callable[[], LinkStatus | None] = _nothing
+    taken: Callable[[], str | None] = _nothing
 
 
 def status_of(engine: Engine, place: Place) -> Status:
@@ -64,7 +70,7 @@ def status_of(engine: Engine, place: Place) -> Status:
         last_bar_utc=None if bar is None else utc_text(bar.ts_close_ns),
         symbol=None if bar is None else bar.symbol,
         price=None if bar is None else bar.close,
-        position=_position(engine, view),
+        position=position_of(engine, view),
         has_working_order=view.working,
         balance_usd=account.balance,
         equity_usd=account.equity,
@@ -74,6 +80,8 @@ def status_of(engine: Engine, place: Place) -> Status:
         log=place.log,
         log_backlog=engine.log_backlog,
         log_is_healthy=is_healthy,
+        link=place.link(),
+        taken=place.taken(),
     )
 
 
@@ -93,7 +101,8 @@ def _is_in_window(plan: SessionPlan, ts_ns: int) -> bool:
     return plan.entry_start_ns <= ts_ns < plan.entry_end_ns
 
 
-def _position(engine: Engine, view: AccountView) -> PositionStatus | None:
+def position_of(engine: Engine, view: AccountView) -> PositionStatus | None:
+    """What is held; None when flat."""
     if not view.position_qty:
         return None
     account = account_record(view, engine.parts.instrument)

@@ -1,4 +1,4 @@
-"""`trader run`: the engine as a daemon. Starts, runs, drains, exits; its log lines are JSON on standard output."""
+"""`trader run`: the engine as a daemon. Starts, runs, drains, exits; its log lines go to standard output."""
 
 import asyncio
 import os
@@ -24,6 +24,7 @@ from trader.app import Run
 from trader.commands.advisor_figures import advisor_figures, advisor_lines
 from trader.commands.common import settings_from
 from trader.commands.run_gear import Assembled, put_together
+from trader.commands.run_lines import PositionLines, configure_lines
 from trader.commands.run_plan import RunPlan, Wiring, alone, kept, plan_run
 from trader.desk import Desk
 from trader.domain.alerts import AlertKind
@@ -41,7 +42,7 @@ TICK_S = 1.0
 
 def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wiring) -> None:
     """Run until the feed ends or a signal asks for the end; exit 0 either way."""
-    _configure_logging()
+    configure_lines()
     signal.signal(signal.SIGTERM, _leave)  # until the loop takes over: nothing is open yet
     plan = plan_run(settings_from(files, short), bars, wiring)
     with alone(plan) as lock, kept(plan) as state:
@@ -109,7 +110,10 @@ def _gear(plan: RunPlan, assembled: Assembled, desk: Desk, lock: StateLock | Non
             warm_up_bars=len(bars),
         )
 
+    lines = PositionLines(made.engine)
+
     def watch() -> None:
+        lines.look()
         if lock is not None and not lock.is_held:
             made.engine.protect_only(
                 "the lock of the account or its state folder is gone: another process may trade it"
@@ -163,17 +167,6 @@ def _note_breaker(why: str | None) -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise SystemExit(0)
-
-
-def _configure_logging() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
-    )
 
 
 def _tell(report: Report, made: Run, plan: RunPlan) -> None:

@@ -13,7 +13,8 @@ _PAPER, _SIMULATED = "DU", "D"
 
 
 class DialTerms(Struct, frozen=True, kw_only=True):
-    """As whom to connect. `account` has to be among the login's, and of the kind that `is_live` says.
+    """As whom to connect. `account` has to be among the login's, and of the kind that `is_live` says; "" where only
+    bars are wanted: any login may have them.
 
     After `in_use_tries` refusals of `client_id` in a row as in use, `fallback_client_id` is taken, which may only
     flatten; None: never.
@@ -66,6 +67,8 @@ class Dialer:
 
 def wrong_account(terms: DialTerms, managed: Sequence[str]) -> str:
     """What is wrong with the accounts of a login, numbers masked; empty if nothing is."""
+    if not terms.account:
+        return ""  # nothing can be traded without one
     ours, theirs = masked(terms.account), ", ".join(masked(each) for each in managed) or "none"
     if terms.account not in managed:
         return (

@@ -62,7 +62,7 @@ def load_library(name: str = LibraryName.AUTO) -> Library:
         if module is not None:
             return _library(each, module)
     commands = " or ".join(f"`{_INSTALL[each]}`" for each in tried)
-    msg = f"broker.library: {wanted}: no client library for Interactive Brokers is installed; get it by {commands}"
+    msg = f"ib.library: {wanted}: no such client library of Interactive Brokers is installed here; get it by {commands}"
     raise ConfigurationError(msg)
 
 

@@ -11,6 +11,8 @@ log = structlog.get_logger("trader.link")
 _ACCOUNT = re.compile(r"\bD?[UFI]\d{5,9}\b")
 _EVENTS = "eventkit"
 """What both libraries build upon; it logs what a listener raised."""
+_TOLD = ("API connection failed", "Make sure API port")
+"""What the link says itself, once, and the library at each try."""
 
 
 def without_accounts(text: str, *accounts: str) -> str:
@@ -29,6 +31,8 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """logging's."""
+        if record.getMessage().startswith(_TOLD):
+            return
         text = without_accounts(self.format(record), *self.accounts)
         log.warning("client_library", source=record.name, said=text)
 

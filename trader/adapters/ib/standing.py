@@ -12,6 +12,12 @@ from trader.domain.alerts import AlertKind
 from trader.ports import Alerts
 
 log = structlog.get_logger("trader.link")
+CLOSED = "closed"
+TRYING = "it keeps trying"
+REMEDY = (
+    "See that TWS or IB Gateway runs, is logged in, and lets programs connect at that port (ib.port: IB Gateway 4002 "
+    "paper, 4001 live; TWS 7497 paper, 7496 live)"
+)
 _TICK_S = 0.25
 _TICKS_A_PAUSE = 4
 
@@ -42,6 +48,7 @@ class Standing:
         self._wall_ns = wall_ns
         self._state = LinkState.DOWN
         self._logged = (LinkState.DOWN, self.why)
+        self._was_up = False
         self._up = asyncio.Event()
         self._nights = Nights(nights)
         self._watch = OutageWatch(self._nights, nights)
@@ -86,8 +93,12 @@ class Standing:
         self._state = state
         if state is not LinkState.CONNECTING and self._logged != (state, self.why):
             self._logged = (state, self.why)  # a night of vain tries is one line
-            log.info("link_state", state=state.value, why=self.why)
+            if state is LinkState.DOWN and not self._was_up and self.why != CLOSED:
+                log.warning("link_state", state=state.value, why=self.why, effect=TRYING, remedy=REMEDY)
+            else:
+                log.info("link_state", state=state.value, why=self.why)
         if state is LinkState.UP:
+            self._was_up = True
             self._watch.up(self._wall_ns())
             self._up.set()
         else:
@@ -99,6 +110,5 @@ class Standing:
             self._alerts.alert(
                 AlertKind.LINK_DOWN,
                 why=f"the broker at {self._place} is {why}: {self.why}",
-                effect="no entries; stops stay at the broker; it keeps trying. See that TWS or IB Gateway runs, is "
-                "logged in, and lets programs connect at that port",
+                effect=f"no entries; stops stay at the broker; {TRYING}. {REMEDY}",
             )

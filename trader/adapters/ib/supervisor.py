@@ -12,9 +12,10 @@ from trader.adapters.ib.dialing import Dialer, DialTerms
 from trader.adapters.ib.hooks import Hooks
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.nights import NightTerms
-from trader.adapters.ib.standing import LinkState, Standing
+from trader.adapters.ib.standing import CLOSED, LinkState, Standing
 from trader.adapters.ib.wire import NO_REQUEST, Wire, WireTerms
 from trader.domain.alerts import AlertKind
+from trader.domain.masking import masked
 from trader.errors import LinkError
 from trader.ports import Alerts
 
@@ -61,6 +62,7 @@ class Supervisor:
         self.dialer = Dialer(library, terms.wire, terms.dial)
         self.pulse = Pulse(terms.probe_every_s, terms.probe_misses)
         self._terms = terms
+        self._library = library
         self._standing = standing
         self._hooks = hooks
         self._alerts = alerts
@@ -76,6 +78,14 @@ class Supervisor:
         """Until it is closed. AccessError where the login is not the account and mode that are configured."""
         # The library asks for the thread's loop, which a runner with a loop of its own kind does not set.
         asyncio.set_event_loop(asyncio.get_running_loop())
+        dial, wire = self._terms.dial, self._terms.wire
+        log.info(
+            "connecting",
+            to=f"{wire.host}:{wire.port}",
+            account=masked(dial.account) if dial.account else "any, for bars only",
+            client_id=dial.client_id,
+            library=f"{self._library.name} {self._library.version}",
+        )
         self._standing.start(lambda seconds: self.resync(f"the loop stood still for {seconds:.1f} s"))
         try:
             while not self._is_closed:
@@ -88,14 +98,14 @@ class Supervisor:
                         await self._rest(self._backoff.next_s())
         finally:
             self._standing.stop()
-            self._gone("closed")
+            self._gone(CLOSED)
 
     def close(self) -> None:
         """Say goodbye; `run` returns soon."""
         self._is_closed = True
         self.dialer.hang_up()
         if self.wire is not None:
-            self.wire.end("closed")
+            self.wire.end(CLOSED)
         self._wake.set()
 
     def resync(self, why: str) -> None:
@@ -154,7 +164,7 @@ class Supervisor:
             async with asyncio.timeout(self._terms.sync_timeout_s):
                 for hook in self._hooks.sync:
                     await hook()
-        except (LinkError, TimeoutError) as error:
+        except (LinkError, TimeoutError, ConnectionError) as error:  # the last is the library's, of a socket that went
             wire.check()
             why = str(error) or f"not in step within {self._terms.sync_timeout_s:g} s"
             if failures + 1 >= self._terms.sync_tries:
