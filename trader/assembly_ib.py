@@ -156,4 +156,7 @@ def venue_terms(settings: Settings, *, lockstep: bool) -> IbVenueTerms:
         flatten_before_s=outages.flatten_before_min * MINUTE_S if outages.flatten_before_reset else None,
         quote_watch=settings.guard.quote_watch,
         lockstep=lockstep,
+        history_tries=3,
+        history_retry_s=settings.ib.request_timeout_s,
+        in_step_s=4 * settings.ib.request_timeout_s,
     )

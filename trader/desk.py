@@ -20,6 +20,7 @@ from trader.records import EventKind
 from trader.risk.counters import RESETTABLE
 from trader.risk.rules import RULE_BITS, rules_in
 from trader.status import Place, rules_now, status_of
+from trader.taken import Taken
 
 _NO_ENTRIES = "no entries; stops and targets stay as they are"
 _ENDS_BY_ITSELF = {
@@ -36,10 +37,14 @@ _ENDS_BY_ITSELF = {
 class Desk:
     """One run's. `answer` is called by whoever listens to operators; the engine is fed through `between`."""
 
-    def __init__(self, engine: Engine, place: Place, kill_switch: KillSwitch, alerts: Alerts) -> None:
+    def __init__(
+        self, engine: Engine, place: Place, kill_switch: KillSwitch, alerts: Alerts, taken: Taken | None = None
+    ) -> None:
+        """`taken` is None where nobody else can own the account."""
         self._engine = engine
         self._place = place
         self._kill_switch = kill_switch
+        self._taken = taken
         self._alerts = alerts
         self._is_deciding = False
         self._is_over = False
@@ -74,6 +79,11 @@ class Desk:
         """What became of a request; a command that arrives while a bar is decided waits for its end."""
         if request.command is CommandName.STATUS:
             return Reply(ok=True, message="", status=status_of(self._engine, self._place))
+        why = self._why_taken
+        if why is not None and request.clear_kill and self._taken is not None:
+            stays = await self._taken.give_back(self._engine.controls)
+            if stays is not None:
+                return Reply(ok=False, message=f"the file KILL stays, and nothing is sent: {stays}")
         if self._is_deciding and not self._is_over:
             done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
             self._waiting.append((request, done))
@@ -98,6 +108,9 @@ class Desk:
     def _obey(self, request: Request) -> Reply:
         if self._is_over and request.command is not CommandName.KILL:
             return Reply(ok=False, message="the run is ending and takes no commands any more")
+        why = self._why_taken
+        if why is not None and request.command is not CommandName.KILL:
+            return Reply(ok=False, message=why)
         match request.command:
             case CommandName.PAUSE:
                 reply = self._pause()
@@ -112,6 +125,11 @@ class Desk:
             case CommandName.STATUS:
                 reply = self._done("")
         return reply
+
+    @property
+    def _why_taken(self) -> str | None:
+        """Another process has taken the account: what was asked for before, and is heard now, is not done any more."""
+        return None if self._taken is None else self._taken.why
 
     def _pause(self) -> Reply:
         self._note(CommandName.PAUSE)

@@ -10,13 +10,15 @@ from typing import TextIO
 
 import msgspec
 
-from trader.adapters.control.client import ask
+from trader.adapters.control.client import PATIENCE_S, ask
 from trader.adapters.control.messages import CommandName, Reply, Request, Status
 from trader.adapters.state.kill_file import KillFile
 from trader.domain.decisions import Rule
 from trader.errors import UnreachableError, UsageError
 from trader.options import FileOptions
 
+GIVE_BACK_PATIENCE_S = 90.0
+"""Book and broker are compared, twice, before the account is ours again."""
 _RESET_RULES = ("consecutive_losses", "low_win_rate", "drawdown_proximity", "trailing_breach")
 
 
@@ -25,7 +27,7 @@ def run(request: Request, state: Path | None, *, as_json: bool) -> int:
     refuse_windows(request)
     folder = state_folder(FileOptions()) if state is None else state
     try:
-        reply = ask(folder, request)
+        reply = ask(folder, request, patience_s=GIVE_BACK_PATIENCE_S if request.clear_kill else PATIENCE_S)
     except UnreachableError as error:
         taken = KillFile(folder).why
         if taken is None:
@@ -80,6 +82,7 @@ def status_lines(status: Status) -> list[str]:
     rows = {
         "run": f"{status.run_id}, {status.mode}, {status.account}, pid {status.pid}",
         "trading": _trading(status),
+        **_link(status),
         "vetoes": ", ".join(status.vetoes) or "none",
         "session": f"{status.session or 'none yet'}, {status.market}, {status.strategy}",
         "last bar": _last_bar(status),
@@ -96,6 +99,18 @@ def _trading(status: Status) -> str:
     if status.is_exhausted:
         return f"{status.state}; the account is used up, nothing is entered"
     return f"{status.state}, {'entries allowed' if status.may_enter else 'no entries now'}"
+
+
+def _link(status: Status) -> dict[str, str]:
+    """Who has the account, and what connects to the broker, where anything does."""
+    rows = {} if status.taken is None else {"KILL": status.taken}
+    link = status.link
+    if link is not None:
+        age = "no price yet" if link.feed_age_s is None else f"last price {link.feed_age_s:.1f} s ago"
+        rows["link"] = f"{link.state}: {link.why}; {age}{', STALE' if link.is_stale else ''}"
+        if link.doubt is not None:
+            rows["doubt"] = link.doubt
+    return rows
 
 
 def _last_bar(status: Status) -> str:

@@ -14,6 +14,7 @@ from trader.adapters.ib.link import Link
 from trader.adapters.ib.nights import Nights
 from trader.adapters.ib.plan import Known
 from trader.adapters.state.intents import ENDED
+from trader.adapters.state.kill_file import KillFile
 from trader.adapters.state.records import BrokerName, State
 from trader.adapters.state.writer import StateWriter
 from trader.app import Run
@@ -65,6 +66,7 @@ class IbParts:
             alerts,
             self._clock.now_ns,
         )
+        self._kill_file = KillFile(plan.folder)
         self._broker: IbBroker | None = None
         self._watcher: Watcher | None = None
         self._through_ticks = 0
@@ -81,6 +83,7 @@ class IbParts:
         self._watcher = Watcher(router, self._alerts)
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
         self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)
+        self._broker.heed(lambda: self._kill_file.why)
         self._link.on_sync(self._synced)
         return self._broker
 

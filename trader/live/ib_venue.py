@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import structlog
 from msgspec import Struct
 
+from trader.adapters.control.messages import LinkStatus
 from trader.adapters.ib.broker import IbBroker
 from trader.adapters.ib.feed import IbFeed
 from trader.adapters.ib.link import Link
@@ -16,7 +18,7 @@ from trader.domain.bars import Bar
 from trader.domain.orders import ExitReason
 from trader.domain.units import MINUTE_NS, SECOND_NS
 from trader.engine import Engine
-from trader.errors import StateDamagedError
+from trader.errors import LinkError, StateDamagedError
 from trader.live.quote_watch import QuoteWatch
 from trader.live.restoring import Restored
 from trader.ports import Feed
@@ -50,7 +52,8 @@ class BrokerClock:
 class IbVenueTerms(Struct, frozen=True, kw_only=True):
     """`warmup_sessions` of history before the first bar, 0 for none. What is due by the clock is done `late_s` after it
     if no bar has come. `flatten_before_s` before a planned outage a position is closed; None: it is not. `quote_watch`:
-    the last limits are watched on prices between bars.
+    the last limits are watched on prices between bars. Bars of before that do not come are asked for again after
+    `history_retry_s`, when nothing is open `history_tries` times in all. `in_step_s`: how long a comparison may take.
     """
 
     warmup_sessions: int
@@ -58,6 +61,9 @@ class IbVenueTerms(Struct, frozen=True, kw_only=True):
     flatten_before_s: float | None
     quote_watch: bool
     lockstep: bool
+    history_tries: int
+    history_retry_s: float
+    in_step_s: float
 
 
 class IbVenue:
@@ -89,10 +95,9 @@ class IbVenue:
                 tasks.create_task(self._broker.run(), name="broker")
 
     async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
-        """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come."""
-        await self._link.wait_up()
-        self._demand_later_than(restored.ts_close_ns)
-        before = await self._history(restored)
+        """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come,
+        and nothing is open."""
+        before = await self._before(engine, restored)
         reached_ns = restored.ts_close_ns
         is_simulated = self._broker is None
         missed = [bar for bar in before if bar.ts_open_ns >= reached_ns] if is_simulated and reached_ns else []
@@ -125,8 +130,55 @@ class IbVenue:
     async def drained(self) -> None:
         """What was sent at the end has been answered."""
         if self._broker is not None and self._link.is_up:
-            await self._broker.settle()
+            await self._settled(self._broker)
         self._link.close()
+
+    async def reconcile(self) -> None:
+        """Compare book and broker anew; LinkError where they are not in step in time."""
+        if self._broker is None:
+            return
+        self._link.resync("the operator wants the account back")
+        try:
+            async with asyncio.timeout(self._terms.in_step_s):
+                await self._link.wait_up()
+        except TimeoutError:
+            msg = f"not in step with the broker in {self._terms.in_step_s:g} s: {self._link.why}"
+            raise LinkError(msg) from None
+
+    def link(self) -> LinkStatus:
+        """How the connection, the bars and the broker's side stand."""
+        last = self._feed.last
+        return LinkStatus(
+            state=self._link.state.value,
+            is_up=self._link.is_up,
+            why=self._link.why,
+            feed_age_s=None if last is None else max(self._clock.now_ns() - last.ts_ns, 0) / SECOND_NS,
+            is_stale=self._feed.watch.is_stale,
+            doubt=None if self._broker is None else self._broker.doubt,
+        )
+
+    async def _before(self, engine: Engine, restored: Restored) -> list[Bar]:
+        """The bars before. Asked for until they come where something is open: no outage ends a run that guards it."""
+        tries, book = 0, engine.parts.book
+        while True:
+            await self._link.wait_up()
+            self._demand_later_than(restored.ts_close_ns)
+            try:
+                return await self._history(restored)
+            except LinkError as error:
+                tries += self._link.is_up
+                is_over = tries >= self._terms.history_tries and not book.position_qty and not book.view().working
+                if self._terms.lockstep or is_over:
+                    raise
+                log.warning("bars_before_missing", why=str(error), effect="they are asked for again")
+            await asyncio.sleep(self._terms.history_retry_s)
+
+    async def _settled(self, broker: IbBroker) -> None:
+        """What was sent has been answered; a link that goes meanwhile is made again, and everything compared then."""
+        try:
+            await broker.rest()
+        except LinkError as error:
+            log.warning("not_settled", why=str(error), effect="compared once the link is back")
 
     def _demand_later_than(self, reached_ns: int) -> None:
         """StateDamagedError where the broker's clock is behind the bars that the account has seen: another market's."""
@@ -158,7 +210,7 @@ class IbVenue:
             self._feed.between = self._in_step
             self._link.on_lost(lambda _: self._feed.stop())  # a gateway in lockstep ends when its bars do
         elif self._broker is not None:
-            self._feed.between = self._broker.settle
+            self._feed.between = partial(self._settled, self._broker)
 
     async def _in_step(self) -> None:
         """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from trader.adapters.control.messages import LinkStatus
 from trader.adapters.replay import ReplayFeed
 from trader.domain.bars import Bar
 from trader.engine import Engine
@@ -14,7 +15,8 @@ class Venue(Protocol):
     """One run's. `run` is its background task; `bring_up` ends when entries may begin.
 
     `bring_up` warms the engine up, books what was missed, and sees that book and broker agree; the bars that it warmed
-    up with. `tick` is called about once a second, `drained` awaited at the end.
+    up with. `tick` is called about once a second, `drained` awaited at the end. `reconcile` compares book and broker
+    anew, LinkError where that takes too long; `link` is how the connection stands, None where there is none.
     """
 
     @property
@@ -25,6 +27,10 @@ class Venue(Protocol):
     async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]: ...
 
     def tick(self) -> None: ...
+
+    async def reconcile(self) -> None: ...
+
+    def link(self) -> LinkStatus | None: ...
 
     async def drained(self) -> None: ...
 
@@ -54,6 +60,12 @@ class ReplayVenue:
 
     def tick(self) -> None:
         """Time is the bars'."""
+
+    async def reconcile(self) -> None:
+        """Nobody to compare with."""
+
+    def link(self) -> None:
+        """There is none."""
 
     async def drained(self) -> None:
         """Nothing is on its way."""

@@ -75,8 +75,24 @@ class AdvisorStatus(Struct, frozen=True, kw_only=True):
     away_at_start: str | None
 
 
+class LinkStatus(Struct, frozen=True, kw_only=True):
+    """The connection to the broker: its state, and why it stands so. `feed_age_s`: seconds since the last price, null
+    before the first; `doubt`: why what the broker has is not certain, null where it is.
+    """
+
+    state: str
+    is_up: bool
+    why: str
+    feed_age_s: float | None
+    is_stale: bool
+    doubt: str | None
+
+
 class Status(Struct, frozen=True, kw_only=True):
-    """How a run stands. `account` is a label, never an account's whole number; `state` what its log says of trading."""
+    """How a run stands. `account` is a label, never an account's whole number; `state` what its log says of trading.
+
+    `link` is null where nothing is connected; `taken`: why another process owns the account, null where none does.
+    """
 
     pid: int
     run_id: str
@@ -103,6 +119,8 @@ class Status(Struct, frozen=True, kw_only=True):
     log: str
     log_backlog: int
     log_is_healthy: bool
+    link: LinkStatus | None = None
+    taken: str | None = None
 
 
 class Reply(Struct, frozen=True, kw_only=True):

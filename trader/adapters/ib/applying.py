@@ -12,7 +12,7 @@ from trader.adapters.ib.desk import Desk, Stage, Track
 from trader.adapters.ib.facts import BrokerOrder, OrderKind, Truth, named
 from trader.adapters.ib.hearing import Hearing
 from trader.adapters.ib.orders import Draft
-from trader.adapters.ib.ours import decision_of
+from trader.adapters.ib.ours import decision_of, is_operators
 from trader.adapters.ib.plan import Known, Moment, Plan
 from trader.adapters.ib.reconcile import reconcile
 from trader.adapters.ib.room import Room
@@ -159,13 +159,20 @@ class Applier:
             self._foreign(plan.foreign_qty, plan.foreign_ticks)
 
     def _book_one(self, execution: Execution) -> None:
-        desk = self._room.desk_of(decision_of(execution.order_ref) or "")
+        desk = self._desk_of(execution)
         leg = execution.leg or Leg.CLOSE
         track = desk.find(execution.order_ref or "", leg)
         if track is None:
             track = _executed_track(execution, leg)
             desk.tracks.append(track)
         self._hearing.book(desk, track, execution)
+
+    def _desk_of(self, execution: Execution) -> Desk:
+        """What the operator's command has closed is of the decision whose position it was."""
+        own = self._room.desk
+        if is_operators(execution.order_ref) and own is not None:
+            return own
+        return self._room.desk_of(decision_of(execution.order_ref) or "")
 
     def _end_absent(self, truth: Truth) -> None:
         """What is not there any more has ended: at once where a word is overdue, or there was none before."""
@@ -196,7 +203,7 @@ class Applier:
     def _guard(self, plan: Plan) -> None:
         """The stop first, then what has to go, then the levels."""
         room = self._room
-        if self._unexplained_qty or room.held.qty != plan.position_qty:
+        if self._unexplained_qty or room.held.qty != plan.position_qty or not room.may_send:
             return
         desk = room.desk_of(plan.decision) if plan.decision else None
         if desk is not None and plan.protect_qty and room.stopped_qty < abs(room.held.qty):

@@ -37,6 +37,11 @@ class Asker:
         self.contract: Pinned | None = None
         self.truth: Truth | None = None
 
+    @property
+    def doubt(self) -> str | None:
+        """What stands against entries, as last judged."""
+        return self._doubt or None
+
     async def sync(self) -> None:
         """Be in step: everything is asked for, and what follows from it has left. LinkError: not yet."""
         room = self._room
@@ -114,8 +119,10 @@ class Asker:
         """Whether anything stands against entries; told when it changes."""
         room = self._room
         doubted = [track for track in room.live() if track.doubt_s is not None]
-        why: str | None = None
-        if doubted:
+        why = room.taken()
+        if why is not None:
+            pass  # the account is somebody else's, whatever else there is
+        elif doubted:
             draft = doubted[0].draft
             why = f"nothing is known of the {draft.leg} of {draft.order_ref}"
         elif not self._applier.may_enter:

@@ -48,7 +48,7 @@ class IbBroker:
         self._applier = Applier(self._room, self._actor, self._hearing, wall_ns)
         self._asker = Asker(self._room, self._actor, self._applier)
         self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
-        self._room.sender = Sender(terms.sender, writer)
+        self._room.sender = Sender(terms.sender, writer, self._why_forbidden)
         matching.is_beyond(1, 0, -1, 1)  # loaded now, and not while a fill waits
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         link.on_lost(self._lost)
@@ -67,6 +67,10 @@ class IbBroker:
     def on_untold(self, tell: Callable[[Bracket], None]) -> None:
         """Whom to tell of a decision that left before a crash and that the line does not know."""
         self._applier.on_untold = tell
+
+    def heed(self, taken: Callable[[], str | None]) -> None:
+        """Ask this before anything is sent, protective orders included: why the account is another process's."""
+        self._room.taken = taken
 
     @property
     def truth(self) -> Truth | None:
@@ -139,6 +143,14 @@ class IbBroker:
             await room.link.probe()
             if before == room.wire.activity and room.sender.is_idle:
                 return
+
+    @property
+    def doubt(self) -> str | None:
+        """Why what the broker has is not certain; None where it is, and before anybody asked."""
+        return self._asker.doubt
+
+    def _why_forbidden(self) -> str | None:
+        return self._room.taken()
 
     def _lost(self, why: str) -> None:
         self._room.may_enter = False

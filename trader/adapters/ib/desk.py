@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from trader.adapters.ib.facts import OrderKind
 from trader.adapters.ib.orders import Draft
+from trader.adapters.ib.ours import is_operators
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.orders import AmendCause, Bracket, ExitReason, Fill
 from trader.kernels import matching
@@ -160,6 +161,8 @@ class Desk:
             self.is_beyond = True
 
     def _reason(self, track: Track) -> ExitReason:
+        if is_operators(track.draft.order_ref):
+            return ExitReason.OPERATOR
         if track.draft.leg is Leg.CLOSE:
             return self.close_reason or ExitReason.UNPROTECTED
         if self.is_beyond:

@@ -4,7 +4,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from trader.adapters.ib.facts import BrokerOrder, OrderKind, named
-from trader.adapters.ib.ours import decision_of
+from trader.adapters.ib.ours import decision_of, is_operators
 from trader.adapters.state.records import Leg
 from trader.domain.orders import Bracket
 
@@ -49,7 +49,9 @@ def sort_orders(
         stay += [each for each in ours if each.order_ref == entry.order_ref and _leg(each) is not Leg.ENTRY]
     cancel = [each for each in ours if not any(each is one for one in stay)]
     cancel.sort(key=lambda each: _leg(each) is not Leg.ENTRY)
-    foreign = tuple(each for each in working if decision_of(each.order_ref) is None)
+    foreign = tuple(
+        each for each in working if decision_of(each.order_ref) is None and not is_operators(each.order_ref)
+    )
     return Exits(entry=entry, stop=stop, target=target, close=close, cancel=tuple(cancel), foreign=foreign)
 
 

@@ -15,6 +15,8 @@ from msgspec import Struct
 from trader.adapters.state.records import Execution, Leg
 from trader.domain.actions import Side
 
+OPERATOR_REF = "trader flatten"
+"""On the orders of the command that closes without a daemon: none of a decision has this form."""
 _OURS = re.compile(r"(?P<decision>[A-Z0-9]+-[0-9]{1,12})(?:\.(?P<kind>[cp])(?P<nth>[0-9]{1,6}))?")
 
 

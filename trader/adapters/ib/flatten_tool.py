@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec import Struct
 
 from trader.adapters.ib.contract import of_root
+from trader.adapters.ib.facts import OPERATOR_REF
 from trader.adapters.ib.foreign import IbContract, IbPosition, IbTrade
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.order_errors import Reaction, reaction_to
@@ -19,8 +20,6 @@ from trader.domain.instruments import Instrument
 from trader.domain.masking import masked
 from trader.errors import AccessError, LinkError, RefusedError
 
-ORDER_REF = "trader flatten"
-"""On its orders: none of a daemon's references has this form."""
 _ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled"})
 Say = Callable[[str], None]
 
@@ -87,7 +86,7 @@ class Standing:
         """Whether none of this command's orders works under that number."""
 
         async def none_works() -> bool:
-            ours = [each.order.orderId for each in await self.orders() if each.order.orderRef == ORDER_REF]
+            ours = [each.order.orderId for each in await self.orders() if each.order.orderRef == OPERATOR_REF]
             return order_id not in ours
 
         return await self.until(none_works)
@@ -187,7 +186,7 @@ class Flattening:
             "SELL" if held.qty > 0 else "BUY",
             abs(held.qty),
             account=self._terms.account,
-            orderRef=ORDER_REF,
+            orderRef=OPERATOR_REF,
             tif="DAY",
             outsideRth=True,
             orderId=wire.ib.client.getReqId(),

@@ -147,6 +147,8 @@ class Hearing:
             for each in room.desks.values():
                 each.close_reason = None
         room.watcher.on_fill(fill)
+        if room.taken() is not None:
+            return  # whoever has the account closes what is open
         if room.held.qty and (was_over or (fill.reason is not None and room.held.qty * fill.side > 0)):
             why = f"the {track.draft.leg} of {desk.decision} was filled when it was not to be any more"
             level = desk.stop_ticks or execution.price_ticks - fill.side * room.terms.default_stop_ticks

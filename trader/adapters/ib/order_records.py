@@ -24,6 +24,7 @@ class OrderRecords:
         self._writer = writer
         self._wall_ns = wall_ns
         self._states: dict[str, IntentState] = {}
+        self._written: set[str] = set()  # what the writer's thread has of them: nobody else looks at it
         self.intents: dict[str, Intent] = {}
         self.executions: dict[str, Execution] = {}
 
@@ -44,6 +45,7 @@ class OrderRecords:
         """Begin with what was kept."""
         self.intents = {each.order_ref: each for each in intents}
         self._states = {each.order_ref: each.state for each in intents}
+        self._written = {each.order_ref for each in intents}
         self.executions = {execution_key(each.exec_id): each for each in executions}
 
     @property
@@ -64,16 +66,26 @@ class OrderRecords:
             ts_changed_ns=now_ns,
             why=None,
         )
-        return lambda state: state.intend(ref, decision, order, now_ns)
+
+        def write(state: StateDb) -> None:
+            state.intend(ref, decision, order, now_ns)
+            self._written.add(ref)
+
+        return write
 
     def moved(self, ref: str, state: IntentState, why: str | None = None) -> None:
-        """An intent has come this far; a way that there is not is left out."""
+        """An intent has come this far; a way that there is not is left out, and so is one that was never written."""
         before = self._states.get(ref)
         if before is None or before is state or state not in NEXT[before]:
             return
         self._states[ref] = state
         now_ns = self._wall_ns()
-        self._soon(lambda db: db.moved(ref, state, now_ns, why))
+
+        def write(db: StateDb) -> None:
+            if ref in self._written:
+                db.moved(ref, state, now_ns, why)
+
+        self._soon(write)
 
     def rests(self, track: Track) -> None:
         """What the broker has of an order that works."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from trader.adapters.ib.facts import OrderKind, named
+from trader.adapters.ib.facts import OPERATOR_REF, OrderKind, named
 from trader.adapters.ib.plan import Known
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.actions import Side
@@ -34,6 +34,11 @@ def decision_of(order_ref: str | None) -> str | None:
     return None if ours is None else ours.decision
 
 
+def is_operators(order_ref: str | None) -> bool:
+    """Whether the operator's command, which closes without a daemon, has sent it."""
+    return order_ref == OPERATOR_REF
+
+
 def at_work(known: Known) -> Bracket | None:
     """The decision whose orders may be at the broker: one whose intent was written is newer than what the line has."""
     if known.position_qty:
@@ -43,7 +48,10 @@ def at_work(known: Known) -> Bracket | None:
 
 
 def sort_executions(known: Known, told: Iterable[Execution], bracket: Bracket | None) -> News:
-    """What is new among what the broker tells; the last revision counts, a revision of a known one is not new."""
+    """What is new among what the broker tells; the last revision counts, a revision of a known one is not new.
+
+    What the operator's command has closed without a daemon counts as a close of the decision at work.
+    """
     seen = {execution_key(each.exec_id): each for each in known.executions}
     latest: dict[str, Execution] = {}
     for each in sorted(told, key=lambda execution: execution.ts_ns):
@@ -56,7 +64,7 @@ def sort_executions(known: Known, told: Iterable[Execution], bracket: Bracket | 
                 corrected.append(each)
         elif each.ts_ns < known.forgotten_before_ns:
             continue
-        elif bracket is not None and decision_of(each.order_ref) == bracket.order_ref:
+        elif bracket is not None and (is_operators(each.order_ref) or decision_of(each.order_ref) == bracket.order_ref):
             ours.append(replace(each, leg=leg_of(each, bracket, known.target_ticks)))
         else:
             others.append(each)
@@ -73,6 +81,8 @@ def leg_of(execution: Execution, bracket: Bracket, target_ticks: int) -> Leg:
     ours = named(execution.order_ref or "", OrderKind.MARKET)
     if execution.leg is not None:
         return execution.leg
+    if is_operators(execution.order_ref):
+        return Leg.CLOSE
     if ours is not None and ours.leg is not Leg.ENTRY:
         return ours.leg
     if execution.side is bracket.side:

@@ -1,6 +1,7 @@
 """What the parts of the IB broker share: terms, the link, what is held, the orders of each decision."""
 
 import asyncio
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -45,7 +46,10 @@ DESKS_KEPT = 16
 
 
 class Room:
-    """The shared part. `desk` is the decision at work, also after its position has ended; None before the first."""
+    """The shared part. `desk` is the decision at work, also after its position has ended; None before the first.
+
+    `taken` says why the account is another process's, so that nothing may be sent; None while it is not.
+    """
 
     def __init__(self, link: OrderLink, terms: BrokerTerms, records: OrderRecords, watcher: BrokerWatcher) -> None:
         self.link = link
@@ -61,13 +65,14 @@ class Room:
         self.is_broken = False
         self.asks: list[str] = []
         self.ask_wanted = asyncio.Event()
+        self.taken: Callable[[], str | None] = _nobody
         self.wire: OrderWire
         self.sender: Sender
 
     @property
     def may_send(self) -> bool:
         """In step with the broker, or about to be: asked immediately before anything leaves."""
-        return self.is_applying or self.link.is_up
+        return (self.is_applying or self.link.is_up) and self.taken() is None
 
     @property
     def now_s(self) -> float:
@@ -116,3 +121,7 @@ class Room:
         for old in [each for each in self.desks.values() if each.is_done][: max(len(self.desks) - DESKS_KEPT, 0)]:
             del self.desks[old.decision]
         return desk
+
+
+def _nobody() -> str | None:
+    return None

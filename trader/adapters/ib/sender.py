@@ -19,6 +19,10 @@ from trader.errors import InvariantError, LinkError, StateFailedError
 log = structlog.get_logger(__name__)
 
 
+def _nobody() -> str | None:
+    return None
+
+
 class SenderTerms(Struct, frozen=True, kw_only=True):
     """How many messages a window (seconds) orders may take. `disk_patience_s`: how long a protective order waits for
     its intent to be on the disk; it then leaves without."""
@@ -51,11 +55,15 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Sender:
-    """Two lanes, one budget. `open` lets jobs leave, `shut` denies all that wait, and all that come until `open`."""
+    """Two lanes, one budget. `open` lets jobs leave, `shut` denies all that wait, and all that come until `open`.
 
-    def __init__(self, terms: SenderTerms, writer: StateWriter) -> None:
+    `forbidden` is asked immediately before each job leaves: why nothing may be sent at all, None where it may.
+    """
+
+    def __init__(self, terms: SenderTerms, writer: StateWriter, forbidden: Callable[[], str | None] = _nobody) -> None:
         self._terms = terms
         self._writer = writer
+        self._forbidden = forbidden
         self._lanes: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
         self._wakes = {lane: asyncio.Event() for lane in Lane}
         self._sent_at: deque[float] = deque()
@@ -94,8 +102,9 @@ class Sender:
 
     def put(self, job: Job) -> None:
         """Take a job; denied at once while shut."""
-        if self._shut is not None:
-            job.deny(self._shut)
+        why = self._shut or self._forbidden()
+        if why is not None:
+            job.deny(why)
             return
         self._working[job.lane] += 1
         self._idle[job.lane].clear()
@@ -140,7 +149,7 @@ class Sender:
     def _why_not(self, why: str | None, epoch: int) -> str | None:
         if why is None and epoch != self._epoch:
             return self._shut or "the link was lost before it left"
-        return why
+        return why or self._forbidden()
 
     def _done(self, lane: Lane) -> None:
         self._working[lane] -= 1
