@@ -30,6 +30,8 @@ LATE_S = 5.0
 """What is due by the clock waits so long for its bar."""
 MESSAGES_A_SECOND = 40
 """The broker takes 50, the client library queues at 45: below that nothing of ours waits in a queue of others."""
+ANY_NUMBER = 1_000_000
+"""A gateway in lockstep counts no messages by the second."""
 HISTORY_PACE = PaceTerms(requests=50, window_s=600.0, apart_s=0.05)
 """The broker refuses more than 60 requests for small bars in ten minutes."""
 
@@ -132,7 +134,9 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
     return BrokerTerms(
         account=ib.account or "",
         market=market,
-        sender=SenderTerms(messages_a_window=MESSAGES_A_SECOND, window_s=1.0, disk_patience_s=1.0),
+        sender=SenderTerms(
+            messages_a_window=ANY_NUMBER if lockstep else MESSAGES_A_SECOND, window_s=1.0, disk_patience_s=1.0
+        ),
         ack_timeout_s=ib.ack_timeout_s,
         ask_every_s=ib.ask_every_s,
         unresolved_s=ib.unresolved_s,
