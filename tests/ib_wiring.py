@@ -52,6 +52,10 @@ def broker(settings: Settings) -> Struct:
     return assembly_ib.broker_terms(settings, NQ, lockstep=False)
 
 
+def margin(settings: Settings) -> Struct:
+    return assembly_ib.margin_terms(settings, lockstep=False)
+
+
 def venue(settings: Settings) -> Struct:
     return assembly_ib.venue_terms(settings, lockstep=False)
 
@@ -84,11 +88,14 @@ WIRING: list[Wire] = [
     ("ib.foreign=adopt", broker, {"policy": ForeignPolicy.ADOPT}),
     ("execution.commission_side_usd=1.29", broker, {"commission_cents": 129}),
     ("guard.protective_stop_ticks=81", broker, {"default_stop_ticks": 81}),
+    ("ib.margin_every_s=600", margin, {"every_s": 600.0}),
+    ("ib.margin_age_s=3700", margin, {"age_s": 3_700.0}),
+    ("ib.account=DU7654321", margin, {"account": "DU7654321"}),
     ("guard.quote_watch=false", venue, {"quote_watch": False}),
     ("ib.warmup_sessions=3", venue, {"warmup_sessions": 3}),
     ("ib.outages.flatten_before_reset=true", venue, {"flatten_before_s": 600.0}),
 ]
-PARTS = (link, wire, dial, nights, live_bars, watch, broker, venue)
+PARTS = (link, wire, dial, nights, live_bars, watch, broker, margin, venue)
 
 WINDOWS = {f"ib.outages.{name}" for name in (
     "restart_at", "restart_zone", "restart_min", "reset_start", "reset_end", "weekend_start", "weekend_end",

@@ -37,6 +37,7 @@ from trader.recorder import Recorder
 from trader.records import LOG_VERSION, AccountRecord, AdvisorRecord, IdsRecord, StartRecord
 from trader.risk.counters import Counters
 from trader.risk.gate import OrderGate
+from trader.risk.limits import OrderLimits
 from trader.router import Router
 from trader.settings import Settings, decision_hash
 
@@ -87,7 +88,7 @@ class Run(Struct, frozen=True, kw_only=True):
 SIMULATED = paper_broker()
 
 
-def assemble(
+def assemble(  # noqa: PLR0913 -- each replaces a part of its own
     settings: Settings,
     bars: BarsFacts,
     *,
@@ -95,10 +96,12 @@ def assemble(
     strategy: Strategy | None = None,
     advisor: Advisor | Advising | None = None,
     broker: MakeBroker = SIMULATED,
+    order_limits: OrderLimits | None = None,
 ) -> Run:
     """Build every part of a run; nothing is traded before `engine.controls.reconciled()`.
 
-    `log` is where the decision log goes, or who watches the run in its place; `broker` makes who fills the orders.
+    `log` is where the decision log goes, or who watches the run in its place; `broker` makes who fills the orders,
+    which the last gate holds to `order_limits` (None: those before a simulated broker, which asks for no margin).
     `strategy` and `advisor` replace those of the settings, for tests, benchmarks and ablations. ConfigurationError or
     BundleError where the parts do not fit.
     """
@@ -122,7 +125,7 @@ def assemble(
         advisor=advice.identity,
         schema=schema_hash(),
     )
-    router = Router(book, OrderGate(assembly.order_limits(settings)), market.tick_value_cents)
+    router = Router(book, OrderGate(order_limits or assembly.order_limits(settings)), market.tick_value_cents)
     made = broker(market, book.terms, router)
     router.connect(made)
     full = bundle is not None and bundle.manifest.inputs is Inputs.FULL

@@ -11,6 +11,7 @@ from trader.adapters.ib.feed import FeedTerms
 from trader.adapters.ib.feed_watch import WatchTerms
 from trader.adapters.ib.history import HistoryTerms
 from trader.adapters.ib.live_bars import LiveTerms
+from trader.adapters.ib.margin import MarginTerms
 from trader.adapters.ib.nights import NightTerms, OutageWindow
 from trader.adapters.ib.pacing import PaceTerms
 from trader.adapters.ib.plan import ForeignPolicy
@@ -148,6 +149,17 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
         commission_cents=assembly.commission_side_cents(settings, market),
         default_stop_ticks=settings.guard.protective_stop_ticks,
         policy=ForeignPolicy(ib.foreign),
+    )
+
+
+def margin_terms(settings: Settings, *, lockstep: bool) -> MarginTerms:
+    """The questions about margin. In lockstep it is asked once, before the bars begin."""
+    ib = settings.ib
+    return MarginTerms(
+        account=ib.account or "",
+        every_s=ib.margin_every_s,
+        retry_s=MINUTE_S,
+        age_s=0.0 if lockstep else ib.margin_age_s,
     )
 
 

@@ -44,6 +44,8 @@ class Engine:
         self.on_trouble: Callable[[str], None] | None = None
         self.on_event: Callable[[EventKind, Mapping[str, str | int]], None] | None = None
         """Told of each event that the engine writes into the log."""
+        self.before_order: Callable[[], None] | None = None
+        """Called when an order is about to be checked: live, it tells the router the last price and how old it is."""
         self._bar: Bar | None = None
         self._active = 0  # the rules in force at the last bar
         self._untold: list[tuple[EventKind, Mapping[str, str | int]]] = []
@@ -269,6 +271,8 @@ class Engine:
         )
         verdict = parts.reviewer.review(decision, parts.book.view(), context)
         if isinstance(verdict, Approved):
+            if self.before_order is not None:
+                self.before_order()
             parts.router.submit(verdict)
             return Outcome("approved", (), active)
         parts.tally.veto(verdict.rules)

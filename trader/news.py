@@ -1,5 +1,7 @@
 """What became of orders since somebody asked: kept by the line, drained by whoever records and counts it."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from trader.domain.orders import ClosedTrade, Fill, Order, Unfilled
@@ -45,6 +47,8 @@ class News:
         self.trades: list[ClosedTrade] = []
         self.executions: list[Fill] = []
         self.refused: list[RefusedOrder] = []
+        self.on_refused: Callable[[RefusedOrder], None] = _nobody
+        """Told of each order that the gate refuses, at once."""
         self.unfilled: list[tuple[str, Unfilled]] = []
         self.adjustments: list[Adjustment] = []
         self.foreign: list[ForeignTrade] = []
@@ -53,6 +57,12 @@ class News:
     def has_news(self) -> bool:
         """Whether `drain`, `drain_unfilled` or `drain_outside` has anything to give."""
         return bool(self.orders or self.fills or self.refused or self.unfilled or self.adjustments or self.foreign)
+
+    def refuse(self, order: Order, why: Refusal) -> None:
+        """An order that does not leave."""
+        refused = RefusedOrder(order, why)
+        self.refused.append(refused)
+        self.on_refused(refused)
 
     def drain(self) -> tuple[list[Order], list[BookedFill], list[RefusedOrder]]:
         """What has happened since the last call: orders that leave, fills booked, orders refused."""
@@ -76,3 +86,8 @@ class News:
         outside = (self.adjustments, self.foreign)
         self.adjustments, self.foreign = [], []
         return outside
+
+
+def _nobody(refused: RefusedOrder) -> None:
+    """Is told of nothing."""
+    del refused

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from trader.book import Book
 from trader.domain.orders import Amend, Flatten, Order
 from trader.errors import InvariantError
-from trader.news import News, RefusedOrder
+from trader.news import News
 from trader.ports import Broker
 from trader.risk.gate import LastPrice, OrderGate, Refusal
 
@@ -81,13 +81,13 @@ class Outbox:
         """The position is gone: what waits to close or to move it does not leave, and is told as refused."""
         for order in self._waiting:
             if isinstance(order, Flatten | Amend):
-                self._news.refused.append(RefusedOrder(order, Refusal.NO_POSITION))
+                self._news.refuse(order, Refusal.NO_POSITION)
         self._waiting = [order for order in self._waiting if not isinstance(order, Flatten | Amend)]
 
     def _passes(self, order: Order) -> bool:
         refusal = self._gate.check(order, self._book.view(), self._last, self._now_ns)
         if refusal is not None:
-            self._news.refused.append(RefusedOrder(order, refusal))
+            self._news.refuse(order, refusal)
         return refusal is None
 
     def _hand_over(self, order: Order) -> None:

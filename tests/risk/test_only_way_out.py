@@ -26,6 +26,9 @@ WIRE_WRITERS = {
 }
 """Who speaks to the wire: the broker's own hand, and the tool that flattens where no daemon does."""
 
+QUESTION, QUESTION_ASKER = "whatIfOrderAsync", ("trader/adapters/ib/margin.py", "_what_if")
+"""A what-if is no order, and travels as one: the flag alone keeps the broker from filling it."""
+
 FLATTEN_TOOL, FLATTEN_COMMAND = "trader.adapters.ib.flatten_tool", "trader/commands/flatten_alone.py"
 ORDER_WIRE = "trader.adapters.ib.order_wire"
 OUTBOX, OUTBOX_MAKER = "Outbox", "trader/router.py"
@@ -109,6 +112,21 @@ def test_only_two_modules_write_orders_to_the_wire() -> None:
             found.setdefault(file, set()).add(node.attr)
     assert found == WIRE_WRITERS
     assert {(file, place) for file, place, node in NODES if _is_text(node, WIRE_VERBS)} == set()
+
+
+def test_only_one_function_sends_a_question_that_travels_as_an_order() -> None:
+    """It looks at the flag first, as its test says; and nobody sets the flag but who makes that order, to True."""
+    askers = {(file, place) for file, place, node in NODES if isinstance(node, ast.Attribute) and node.attr == QUESTION}
+    flags = [(file, node) for file, _, node in NODES if isinstance(node, ast.keyword) and node.arg == "whatIf"]
+    set_later = {
+        file
+        for file, _, node in NODES
+        if isinstance(node, ast.Attribute) and node.attr == "whatIf" and isinstance(node.ctx, ast.Store)
+    }
+    assert askers == {QUESTION_ASKER}
+    assert [(file, ast.unparse(node.value)) for file, node in flags] == [(QUESTION_ASKER[0], "True")]
+    assert set_later == set()
+    assert {(file, place) for file, place, node in NODES if _is_text(node, {QUESTION, "whatIf"})} == set()
 
 
 def test_only_its_command_uses_the_flatten_tool_and_only_the_broker_the_order_wire() -> None:

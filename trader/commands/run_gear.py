@@ -13,6 +13,7 @@ from trader.adapters.state.records import LogHead
 from trader.adapters.state.writer import StateWriter, WriterLimits
 from trader.advisor.asker import Asker
 from trader.app import LogChoice, MakeBroker, Run, assemble
+from trader.assembly import order_limits_at_broker
 from trader.commands.run_ib import IbParts, Outside, this_machine
 from trader.commands.run_plan import RunPlan
 from trader.domain.alerts import AlertKind
@@ -117,7 +118,8 @@ def _assemble(plan: RunPlan, maker: MakeBroker | None = None) -> Run:
     log = LogChoice(root=plan.log_folder, live=plan.stamp)
     if maker is None:
         return assemble(plan.settings, plan.facts, log=log)
-    return assemble(plan.settings, plan.facts, log=log, broker=maker)
+    limits = order_limits_at_broker(plan.settings) if isinstance(maker, IbParts) else None
+    return assemble(plan.settings, plan.facts, log=log, broker=maker, order_limits=limits)
 
 
 def _source(plan: RunPlan, run: Run, simulated: Simulated | None) -> Source:

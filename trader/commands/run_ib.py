@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -11,6 +12,7 @@ from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.feed import IbFeed
 from trader.adapters.ib.library import load_library
 from trader.adapters.ib.link import Link
+from trader.adapters.ib.margin import MarginDesk
 from trader.adapters.ib.nights import Nights
 from trader.adapters.ib.plan import Known
 from trader.adapters.state.intents import ENDED
@@ -18,7 +20,8 @@ from trader.adapters.state.kill_file import KillFile
 from trader.adapters.state.records import BrokerName, State
 from trader.adapters.state.writer import StateWriter
 from trader.app import Run
-from trader.assembly_ib import broker_terms, feed_terms, link_terms, night_terms, venue_terms
+from trader.assembly import order_limits_at_broker
+from trader.assembly_ib import broker_terms, feed_terms, link_terms, margin_terms, night_terms, venue_terms
 from trader.commands.run_plan import RunPlan
 from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
@@ -26,8 +29,10 @@ from trader.kernels.book import TARGET_THROUGH, Terms
 from trader.live.bar_doubt import BarDoubt
 from trader.live.ib_venue import BrokerClock, IbVenue
 from trader.live.keeper import Keeper
+from trader.live.refusals import Refusals
 from trader.live.watcher import Watcher
 from trader.ports import Alerts, Broker
+from trader.risk.margin import MarginFigures
 from trader.router import Router, RouterState
 
 
@@ -69,6 +74,7 @@ class IbParts:
         self._kill_file = KillFile(plan.folder)
         self._broker: IbBroker | None = None
         self._watcher: Watcher | None = None
+        self._margin: MarginDesk | None = None
         self._through_ticks = 0
 
     @property
@@ -84,6 +90,7 @@ class IbParts:
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
         self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)
         self._broker.heed(lambda: self._kill_file.why)
+        self._margin = self._margin_desk(self._broker, router)
         self._link.on_sync(self._synced)
         return self._broker
 
@@ -99,13 +106,34 @@ class IbParts:
         settings = self._plan.settings
         if self._watcher is not None:
             self._watcher.connect(run.engine.controls)
-            self._watcher.on_change = keeper.after_event
+            self._watcher.on_change = partial(self._changed, keeper)
             if self._plan.wiring.lockstep:
                 self._watcher.doubt = self._doubt(run)
         if self._broker is not None:
             self._feed.closed.on_roll = self._rolled
         terms = venue_terms(settings, lockstep=self._plan.wiring.lockstep)
-        return IbVenue(terms, self._link, self._feed, self._clock, Nights(night_terms(settings)), self._broker)
+        nights = Nights(night_terms(settings))
+        venue = IbVenue(terms, self._link, self._feed, self._clock, nights, self._broker)
+        if self._margin is not None and not terms.lockstep:
+            venue.beside.append(self._margin.run)
+        return venue
+
+    def _margin_desk(self, broker: IbBroker, router: Router) -> MarginDesk:
+        settings = self._plan.settings
+        refusals = Refusals(self._alerts, order_limits_at_broker(settings))
+        router.on_refused = refusals.on_refused
+
+        def heard(figures: MarginFigures) -> None:
+            router.fund(figures)
+            refusals.on_figures(figures)
+
+        terms = margin_terms(settings, lockstep=self._plan.wiring.lockstep)
+        return MarginDesk(self._link, self._library, terms, heard, broker.reserve, lambda: broker.held_qty)
+
+    def _changed(self, keeper: Keeper) -> None:
+        keeper.after_event()
+        if self._margin is not None:
+            self._margin.ask_soon()
 
     def _doubt(self, run: Run) -> BarDoubt:
         book = run.engine.parts.book
@@ -118,11 +146,19 @@ class IbParts:
         if self._broker is not None:
             self._broker.pin(self._feed.pinned)
             await self._broker.sync()
+        if self._margin is not None:
+            self._margin.contract = self._feed.pinned
+            if self._plan.wiring.lockstep:
+                await self._margin.sync()
+            self._margin.ask_soon()
 
     def _rolled(self, month: Pinned, offset: float) -> None:
         del offset
         if self._broker is not None:
             self._broker.pin(month)
+        if self._margin is not None:
+            self._margin.contract = month
+            self._margin.ask_soon()
 
 
 def known_of(line: RouterState, account: AccountView, kept: State) -> Known:

@@ -21,4 +21,5 @@ class AlertKind(StrEnum):
     UNPROTECTED = "unprotected"
     FOREIGN_TRADE = "foreign_trade"
     BOOKS_DIFFER = "books_differ"
+    MARGIN = "margin"
     STATE_TROUBLE = "state_trouble"

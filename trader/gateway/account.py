@@ -7,13 +7,17 @@ from trader.gateway.layouts import Holding
 
 
 class AccountTerms(Struct, frozen=True, kw_only=True):
-    """What the account is made of. Margins are cents a contract; `commission_cents` is a side's, a contract."""
+    """What the account is made of. Margins are cents a contract; `commission_cents` is a side's, a contract.
+
+    The night's margins, told as those to come, are the day's times `night_factor`; orders are held to the day's.
+    """
 
     name: str
     start_cents: int
     initial_margin_cents: int
     maintenance_margin_cents: int
     commission_cents: int
+    night_factor: int = 1
 
 
 class Position(Struct, kw_only=True):
@@ -101,6 +105,7 @@ class Account:
         net = self.cash_cents + open_cents
         held = sum(abs(each.qty) for each in self.positions.values())
         initial, maintenance = held * self.terms.initial_margin_cents, held * self.terms.maintenance_margin_cents
+        night = self.terms.night_factor
         cents = {
             "NetLiquidation": net,
             "TotalCashValue": self.cash_cents,
@@ -108,6 +113,10 @@ class Account:
             "ExcessLiquidity": net - maintenance,
             "InitMarginReq": initial,
             "MaintMarginReq": maintenance,
+            "LookAheadAvailableFunds": net - night * initial,
+            "LookAheadExcessLiquidity": net - night * maintenance,
+            "LookAheadInitMarginReq": night * initial,
+            "LookAheadMaintMarginReq": night * maintenance,
             "FullInitMarginReq": initial,
             "FullMaintMarginReq": maintenance,
             "RealizedPnL": self.realized_cents,

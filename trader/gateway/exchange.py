@@ -36,7 +36,10 @@ class Exchange:
         self._perm_ids = count(FIRST_PERM_ID)
 
     def place(self, client_id: int, spec: OrderSpec, *, reuses_ids: bool = False) -> None:
-        """Take an order, modify the working one of that id, or refuse."""
+        """Take an order, modify the working one of that id, or refuse; what only asks (what-if) is no order."""
+        if spec.what_if:
+            self._answer_what_if(client_id, spec)
+            return
         known = self.book.get(client_id, spec.order_id)
         is_known = known is not None and known.is_working
         self._begin(Step.MODIFY if is_known else Step.NEW, known.spec if known is not None and is_known else spec)
@@ -61,9 +64,6 @@ class Exchange:
         made = self._quirks.refusal() or self._made(client_id, spec, next(self._perm_ids))
         if isinstance(made, Refusal):
             self._notices.on_error(client_id, spec.order_id, made.code, made.text)
-            return
-        if spec.what_if:
-            self._answer_what_if(made)
             return
         made.portions = self._quirks.portions(made.qty)
         made.is_untold = self._quirks.is_untold()
@@ -167,7 +167,11 @@ class Exchange:
             return order
         return Refusal(201, "Order rejected - reason:The available funds do not cover the initial margin of this order")
 
-    def _answer_what_if(self, order: Resting) -> None:
+    def _answer_what_if(self, client_id: int, spec: OrderSpec) -> None:
+        order = self._made(client_id, spec, next(self._perm_ids))
+        if isinstance(order, Refusal):
+            self._notices.on_error(client_id, spec.order_id, order.code, order.text)
+            return
         before = self.account.values(self.matcher.last_ticks(order.contract))
         after = self.account.qty(order.contract) + int(order.side) * order.qty
         terms, equity = self.account.terms, before["NetLiquidation"]

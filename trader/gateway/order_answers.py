@@ -34,7 +34,10 @@ class IdCounter:
 
 
 class OrderAnswers:
-    """Orders, and what the account has of them. `heard` counts each client's requests to place or cancel one order."""
+    """Orders, and what the account has of them. `heard` counts each client's requests to place or cancel one order.
+
+    What only asks (what-if) is not counted.
+    """
 
     def __init__(self, exchange: Exchange, ids: IdCounter) -> None:
         self.heard: Counter[int] = Counter()
@@ -57,7 +60,7 @@ class OrderAnswers:
 
     def _place(self, session: Session, fields: list[str]) -> None:
         spec, client_id = layouts.read_order(fields), session.client_id or 0
-        self.heard[client_id] += 1
+        self.heard[client_id] += not spec.what_if
         self._exchange.place(client_id, spec, reuses_ids=self._ids.saw(client_id, spec.order_id))
 
     def _cancel(self, session: Session, fields: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 
 import structlog
@@ -80,6 +80,8 @@ class IbVenue:
         self._broker = broker
         self._engine: Engine | None = None
         self._quotes: QuoteWatch | None = None
+        self.beside: list[Callable[[], Coroutine[None, None, None]]] = []
+        """What else runs as long as the link does: questions about money."""
 
     @property
     def feed(self) -> Feed:
@@ -93,6 +95,8 @@ class IbVenue:
             tasks.create_task(self._feed.run(), name="feed")
             if self._broker is not None:
                 tasks.create_task(self._broker.run(), name="broker")
+            for each in self.beside:
+                tasks.create_task(each())
 
     async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
         """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come,
@@ -209,8 +213,17 @@ class IbVenue:
         if self._terms.lockstep:
             self._feed.between = self._in_step
             self._link.on_lost(lambda _: self._feed.stop())  # a gateway in lockstep ends when its bars do
-        elif self._broker is not None:
+        else:
+            engine.before_order = partial(self._price_orders, engine)
+        if self._broker is not None and not self._terms.lockstep:
             self._feed.between = partial(self._settled, self._broker)
+
+    def _price_orders(self, engine: Engine) -> None:
+        """An order is measured against the last price heard; how old it is says the broker's clock, the rest is the
+        bars' time, which a gateway may play faster."""
+        last, at_ns = self._feed.last, engine.passage.last_close_ns
+        if last is not None:
+            engine.parts.router.at(last.ticks, at_ns - (self._clock.now_ns() - last.ts_ns), at_ns)
 
     async def _in_step(self) -> None:
         """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more."""

@@ -85,6 +85,8 @@ class IbSettings(Section):
     ask_every_s: Seconds
     position_poll_s: Seconds
     orders_poll_s: Seconds
+    margin_every_s: Seconds
+    margin_age_s: Annotated[float, Field(gt=0, le=86_400), LIMIT]
     ack_timeout_s: Annotated[float, Field(gt=0, le=60), LIMIT]
     unresolved_s: Annotated[float, Field(gt=0, le=600), LIMIT]
     naked_grace_s: Annotated[float, Field(gt=0, le=10), LIMIT]
@@ -100,6 +102,9 @@ class IbSettings(Section):
             raise ValueError(msg)
         if self.unresolved_s <= self.ack_timeout_s:
             msg = f"unresolved_s {self.unresolved_s:g} is not above ack_timeout_s {self.ack_timeout_s:g}"
+            raise ValueError(msg)
+        if self.margin_age_s <= self.margin_every_s:
+            msg = f"margin_age_s {self.margin_age_s:g} is not above margin_every_s {self.margin_every_s:g}"
             raise ValueError(msg)
         if self.backoff_max_s < self.backoff_first_s:
             msg = f"backoff_max_s {self.backoff_max_s:g} is below backoff_first_s {self.backoff_first_s:g}"

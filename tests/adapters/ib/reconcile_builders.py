@@ -15,9 +15,7 @@ BUY, SELL = Side.BUY, Side.SELL
 MORNING_NS = 1_575_385_200_000_000_000
 LAST, STOP, TARGET = 32_000, 31_960, 32_120
 ACCOUNT = "DU1234567"
-NO_FUNDS = Funds(
-    net_liquidation_cents=None, available_cents=None, initial_margin_cents=None, maintenance_margin_cents=None
-)
+NO_FUNDS = Funds(**dict.fromkeys(Funds.__struct_fields__))
 MOMENT = Moment(ts_ns=MORNING_NS, symbol="NQH20", last_ticks=LAST, default_stop_ticks=40, entry_may_rest=False)
 FLAT = Known(
     symbol="NQH20",

@@ -240,8 +240,13 @@ def test_funds_are_the_accounts_own_dollars() -> None:
     assert funds_of(values, "A") == Funds(
         net_liquidation_cents=10_000_050,
         available_cents=None,
+        excess_cents=None,
         initial_margin_cents=None,
         maintenance_margin_cents=1_800_000,
+        ahead_available_cents=None,
+        ahead_excess_cents=None,
+        ahead_initial_margin_cents=None,
+        ahead_maintenance_margin_cents=None,
     )
 
 

@@ -86,8 +86,13 @@ async def test_an_empty_account_is_told_as_empty() -> None:
             funds=Funds(
                 net_liquidation_cents=10_000_000,
                 available_cents=10_000_000,
+                excess_cents=10_000_000,
                 initial_margin_cents=0,
                 maintenance_margin_cents=0,
+                ahead_available_cents=10_000_000,
+                ahead_excess_cents=10_000_000,
+                ahead_initial_margin_cents=0,
+                ahead_maintenance_margin_cents=0,
             ),
             ts_ns=NOW_NS,
         )

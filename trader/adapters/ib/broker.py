@@ -73,6 +73,15 @@ class IbBroker:
         self._room.taken = taken
 
     @property
+    def held_qty(self) -> int:
+        """The signed position, as far as the wire has told it."""
+        return self._room.held.qty
+
+    def reserve(self) -> None:
+        """Before a question that travels as an order: its number is none that an order has had."""
+        self._room.wire.reserve()
+
+    @property
     def truth(self) -> Truth | None:
         """The broker's last complete answer."""
         return self._asker.truth

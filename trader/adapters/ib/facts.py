@@ -61,12 +61,21 @@ class BrokerOrder(Struct, frozen=True, kw_only=True):
 
 
 class Funds(Struct, frozen=True, kw_only=True):
-    """The account's own figures, whole cents; None where the broker has not said."""
+    """The account's own figures, whole cents; None where the broker has not said.
+
+    `available_cents` is free for new positions, `excess_cents` is equity above the maintenance margin. `ahead_...` is
+    what they will be from the broker's next change of margins on, with the positions of now: the night's, by day.
+    """
 
     net_liquidation_cents: int | None
     available_cents: int | None
+    excess_cents: int | None
     initial_margin_cents: int | None
     maintenance_margin_cents: int | None
+    ahead_available_cents: int | None
+    ahead_excess_cents: int | None
+    ahead_initial_margin_cents: int | None
+    ahead_maintenance_margin_cents: int | None
 
 
 class Truth(Struct, frozen=True, kw_only=True):

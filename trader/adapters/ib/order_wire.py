@@ -122,6 +122,10 @@ class OrderWire:
         self._above_id = order_id + 1
         return order_id
 
+    def reserve(self) -> None:
+        """Before a question that travels as an order: the number that the library gives it next is no order's."""
+        self.saw_id(self.new_id() + 1)
+
     def saw_id(self, order_id: int) -> None:
         """The broker knows this id."""
         self._above_id = max(self._above_id, order_id + 1)

@@ -25,8 +25,13 @@ _CURRENCY = "USD"
 _FUNDS = {
     "NetLiquidation": "net_liquidation_cents",
     "AvailableFunds": "available_cents",
+    "ExcessLiquidity": "excess_cents",
     "InitMarginReq": "initial_margin_cents",
     "MaintMarginReq": "maintenance_margin_cents",
+    "LookAheadAvailableFunds": "ahead_available_cents",
+    "LookAheadExcessLiquidity": "ahead_excess_cents",
+    "LookAheadInitMarginReq": "ahead_initial_margin_cents",
+    "LookAheadMaintMarginReq": "ahead_maintenance_margin_cents",
 }
 
 
