@@ -7,14 +7,19 @@ from msgspec import Struct
 
 from trader.book import Book
 from trader.domain.actions import Side
-from trader.domain.orders import Amend, AmendCause, ExitReason, Fill, Flatten, Protect
-from trader.domain.units import MINUTE_NS
+from trader.domain.orders import (
+    FOREIGN_REF,
+    Amend,
+    AmendCause,
+    ExitReason,
+    Fill,
+    Flatten,
+    Protect,
+    foreign_ref,
+)
 from trader.news import News
 from trader.outbox import Outbox
 from trader.round_trip import Booked, RoundTrip, RoundTripState
-
-FOREIGN_REF = "FOREIGN"
-"""With the minute of its first trade: the reference of a position that no decision of ours has opened."""
 
 
 class HoldingState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,7 +86,7 @@ class Holding:
         reduces = self._book.position_qty * signed_qty < 0
         return self.take(
             Fill(
-                order_ref=f"{FOREIGN_REF}-{ts_ns // MINUTE_NS}",
+                order_ref=foreign_ref(ts_ns),
                 nth=1,
                 side=Side.BUY if signed_qty > 0 else Side.SELL,
                 qty=abs(signed_qty),

@@ -5,6 +5,15 @@ from enum import StrEnum
 from msgspec import Struct
 
 from trader.domain.actions import Side
+from trader.domain.units import MINUTE_NS
+
+FOREIGN_REF = "FOREIGN"
+"""With the minute of its first trade: the reference of a position that no decision of ours has opened."""
+
+
+def foreign_ref(ts_ns: int) -> str:
+    """The reference of a position that somebody else has opened then."""
+    return f"{FOREIGN_REF}-{ts_ns // MINUTE_NS}"
 
 
 class ExitReason(StrEnum):

@@ -69,9 +69,11 @@ def an_amend(stop_ticks: int, target_ticks: int, cause: AmendCause = AmendCause.
     return Amend(order_ref=REF, cause=cause, stop_ticks=stop_ticks, target_ticks=target_ticks)
 
 
-def a_flatten(qty: int = 1, side: Side = Side.SELL, reason: ExitReason = ExitReason.OPERATOR) -> Flatten:
+def a_flatten(
+    qty: int = 1, side: Side = Side.SELL, reason: ExitReason = ExitReason.OPERATOR, ref: str = REF
+) -> Flatten:
     """A close of a long position."""
-    return Flatten(order_ref=REF, side=side, qty=qty, reason=reason)
+    return Flatten(order_ref=ref, side=side, qty=qty, reason=reason)
 
 
 class Watcher:

@@ -17,7 +17,7 @@ from trader.adapters.ib.plan import Known, Moment, Plan
 from trader.adapters.ib.reconcile import reconcile
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
-from trader.domain.orders import AmendCause, Bracket, ExitReason
+from trader.domain.orders import AmendCause, Bracket, ExitReason, foreign_ref
 from trader.errors import ConfigurationError
 
 log = structlog.get_logger("trader.orders")
@@ -68,7 +68,8 @@ class Applier:
         qty = room.held.qty
         behind = self._behind()
         return Known(
-            symbol=pinned.symbol,
+            symbol=room.symbol if qty else pinned.symbol,
+            order_ref=room.foreign_ref,
             bracket=None if desk is None else desk.bracket,
             position_qty=qty,
             entry_ticks=0,
@@ -197,8 +198,13 @@ class Applier:
         return True
 
     def _foreign(self, signed_qty: int, price_ticks: int) -> None:
-        self._room.held.qty += signed_qty
-        self._room.watcher.on_foreign(signed_qty, price_ticks, self._wall_ns())
+        room, now_ns = self._room, self._wall_ns()
+        before_qty = room.held.qty
+        room.held.qty += signed_qty
+        if before_qty * room.held.qty <= 0:
+            room.foreign_ref = foreign_ref(now_ns) if room.held.qty else ""
+            room.close_no_more()
+        room.watcher.on_foreign(signed_qty, price_ticks, now_ns)
 
     def _guard(self, plan: Plan) -> None:
         """The stop first, then what has to go, then the levels."""
@@ -206,15 +212,22 @@ class Applier:
         if self._unexplained_qty or room.held.qty != plan.position_qty or not room.may_send:
             return
         desk = room.desk_of(plan.decision) if plan.decision else None
-        if desk is not None and plan.protect_qty and room.stopped_qty < abs(room.held.qty):
+        if desk is not None and plan.protect_qty and room.stopped_qty - self._going_qty(plan) < abs(room.held.qty):
             self._actor.protect(desk, plan.protect_qty, plan.protect_ticks)
-        elif desk is not None and plan.close_qty:
+        elif desk is not None and plan.close_qty and room.refused_closes < room.terms.close_tries:
             self._close(desk, plan.close_why)
         for seen in plan.cancel:
             self._cancel(seen)
         stop_ticks, target_ticks = plan.amend_stop_ticks, plan.amend_target_ticks
         if desk is not None and (stop_ticks is not None or target_ticks is not None):
             self._amend(desk, stop_ticks, target_ticks)
+
+    def _going_qty(self, plan: Plan) -> int:
+        """Contracts of the stops that are cancelled now, or already: they cover nothing any more."""
+        room = self._room
+        gone = {seen.perm_id for seen in plan.cancel}
+        stops = [track for track in room.live(Leg.STOP) if room.guards(track)]
+        return sum(track.remaining_qty for track in stops if track.is_cancelling or track.perm_id in gone)
 
     def _close(self, desk: Desk, why: str) -> None:
         reasons = [each.close_reason for each in self._room.desks.values() if each.close_reason is not None]

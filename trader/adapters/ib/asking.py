@@ -176,13 +176,7 @@ class Asker:
         room = self._room
         await room.sender.idle()
         before = room.wire.activity
-        try:
-            truth = await fetch_truth(room.link, contract, room.terms.account)
-        except ConnectionError as error:  # the client's, where the socket went before the question
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # and while this was being cancelled: that is what counts
-                raise asyncio.CancelledError from None
-            raise LinkError(str(error)) from None
+        truth = await fetch_truth(room.link, contract, room.terms.account)
         self._asked_s = room.now_s
         if self._has_moved(before):
             return False

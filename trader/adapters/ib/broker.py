@@ -56,6 +56,8 @@ class IbBroker:
 
     def pin(self, contract: Pinned) -> None:
         """Trade this month from now on; to be called when flat."""
+        if not self._room.held.qty:
+            self._room.symbol = contract.symbol
         self._asker.contract = contract
         self._room.wire.pin(contract)
 
@@ -91,7 +93,7 @@ class IbBroker:
         if isinstance(order, Bracket):
             self._actor.enter(order)
             return
-        desk = self._room.desk_of(order.order_ref)
+        desk = self._room.desk_for(order.order_ref)
         match order:
             case Amend():
                 self._actor.amend(desk, order.stop_ticks, order.target_ticks, order.cause)

@@ -11,7 +11,7 @@ from trader.adapters.ib.orders import mismatch
 from trader.adapters.ib.ours import decision_of, leg_of
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
-from trader.domain.orders import Unfilled
+from trader.domain.orders import Fill, Unfilled
 
 log = structlog.get_logger("trader.orders")
 _CANCELLED = frozenset({"Cancelled", "ApiCancelled"})
@@ -124,8 +124,7 @@ class Hearing:
             case Leg.STOP:
                 self._stop_ended(desk, track, why)
             case Leg.CLOSE:
-                if self._room.held.qty:
-                    self._room.ask(f"a close of {desk.decision} has ended, and there is a position")
+                self._close_ended(desk, track, why)
             case Leg.TARGET:
                 if stage is Stage.REJECTED:
                     log.error("target_refused", order=desk.decision, why=why, effect="the stop stays")
@@ -137,15 +136,17 @@ class Hearing:
         room = self._room
         was_over = track.draft.leg is Leg.ENTRY and not track.stage.is_live
         room.records.executed(replace(execution, leg=track.draft.leg))
-        fill = desk.take(execution, track)
+        fill = self._named(desk.take(execution, track))
         if track.stage is Stage.FILLED:
             room.records.gone(track)
             self._note_end(desk, track, "")
             if track.draft.leg is Leg.ENTRY:
                 desk.entry_told = True
+        if track.draft.leg is Leg.CLOSE:
+            room.refused_closes = 0
         if not room.held.qty:
-            for each in room.desks.values():
-                each.close_reason = None
+            room.foreign_ref = ""
+            room.close_no_more()
         room.watcher.on_fill(fill)
         if room.taken() is not None:
             return  # whoever has the account closes what is open
@@ -188,6 +189,25 @@ class Hearing:
                 room.watcher.on_naked(f"the stop of {desk.decision} was refused: {why}")
         elif room.held.qty and not room.stopped_qty and not room.live(Leg.CLOSE):
             room.ask(f"the stop of {desk.decision} has ended, and there is a position")
+
+    def _close_ended(self, desk: Desk, track: Track, why: str) -> None:
+        """A close that has not closed: the broker is asked and another one sent, until there were too many."""
+        room = self._room
+        if not room.held.qty:
+            return
+        room.ask(f"a close of {desk.decision} has ended, and there is a position")
+        room.refused_closes += 1
+        if room.refused_closes >= room.terms.close_tries:
+            room.close_no_more()
+            room.break_off(f"{room.refused_closes} closes in a row were in vain, the last for: {why or 'no reason'}")
+            ref = track.draft.order_ref
+            _, dot, nth = ref.rpartition(".")
+            room.watcher.on_unfilled(f"{room.foreign_ref}{dot}{nth}" if room.foreign_ref else ref, Unfilled.REJECTED)
+
+    def _named(self, fill: Fill) -> Fill:
+        """As the line calls the position, where somebody else has opened it."""
+        ref = self._room.foreign_ref
+        return replace(fill, order_ref=ref) if ref and fill.reason is not None else fill
 
     def _acknowledged(self, track: Track, seen: BrokerOrder) -> None:
         track.perm_id = seen.perm_id

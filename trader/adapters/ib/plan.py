@@ -25,13 +25,15 @@ class ForeignPolicy(StrEnum):
 class Known(Struct, frozen=True, kw_only=True):
     """What state and book say. Prices are ticks, 0 where there is none; `position_qty` is signed.
 
-    `symbol` is the month that the position is of (any when flat). `bracket` is the line's decision at work, also after
+    `symbol` is the month that the position is of (any when flat), `order_ref` what the line calls it ("" when flat or
+    not known). `bracket` is the line's decision at work, also after
     its position has ended. `executions` are all that the state still has (also those of others), `intents` those that
     have not ended, oldest first. Executions from before `forgotten_before_ns` were booked, compared and dropped: they
     are never new.
     """
 
     symbol: str
+    order_ref: str = ""
     bracket: Bracket | None
     position_qty: int
     entry_ticks: int

@@ -253,12 +253,14 @@ def _decision(case: Case) -> str:
     qty, bracket, stop = case.holding.qty, case.bracket, case.exits.stop
     if not qty:
         return ""
-    is_its = bracket is not None and bracket.side * qty > 0
+    is_its = bracket is not None and bracket.side * qty > 0 and case.known.order_ref in {"", bracket.order_ref}
     if bracket is not None and is_its and (case.known.position_qty * qty > 0 or case.news.ours):
         return bracket.order_ref
     for each in (stop, case.exits.target, case.exits.close):
         if each is not None:
             return decision_of(each.order_ref) or ""
+    if case.known.order_ref and case.known.position_qty * qty > 0:
+        return case.known.order_ref
     return f"F-{case.moment.ts_ns // SECOND_NS}"
 
 

@@ -16,6 +16,9 @@ def restore(room: Room, known: Known, kept: State) -> None:
     """Begin where that life ended; `known` is the line's side of it, `kept` what it had written."""
     room.records.restore(kept.intents, kept.executions)
     room.held.qty = known.position_qty
+    room.symbol = known.symbol
+    if known.bracket is None or known.bracket.order_ref != known.order_ref:
+        room.foreign_ref = known.order_ref
     for intent in kept.intents:
         if isinstance(intent.order, Bracket) and _is_of_use(intent, known):
             desk = room.begin(intent.order)

@@ -48,7 +48,9 @@ DESKS_KEPT = 16
 class Room:
     """The shared part. `desk` is the decision at work, also after its position has ended; None before the first.
 
-    `taken` says why the account is another process's, so that nothing may be sent; None while it is not.
+    `symbol` is the month that the position is of. `foreign_ref` is what the line calls a position that somebody else
+    has opened, "" where it is ours. `refused_closes` have ended in a row without closing anything. `taken` says why the
+    account is another process's, so that nothing may be sent; None while it is not.
     """
 
     def __init__(self, link: OrderLink, terms: BrokerTerms, records: OrderRecords, watcher: BrokerWatcher) -> None:
@@ -59,6 +61,9 @@ class Room:
         self.held = Held()
         self.desks: dict[str, Desk] = {}
         self.desk: Desk | None = None
+        self.symbol = ""
+        self.foreign_ref = ""
+        self.refused_closes = 0
         self.last_ticks: int | None = None
         self.may_enter = False
         self.is_applying = False
@@ -87,8 +92,7 @@ class Room:
     @property
     def stopped_qty(self) -> int:
         """Contracts for which a stop of the right side works, or is on its way."""
-        stops = (track for track in self.live(Leg.STOP) if track.draft.side * self.held.qty < 0)
-        return sum(track.remaining_qty for track in stops)
+        return sum(track.remaining_qty for track in self.live(Leg.STOP) if self.guards(track))
 
     def live(self, *legs: Leg) -> list[Track]:
         """Orders of every decision that something can still become of."""
@@ -108,6 +112,20 @@ class Room:
         """A decision's desk; one without a bracket where there was none."""
         known = self.desks.get(decision)
         return known or self._add(Desk(decision, None, self.held, self.terms.commission_cents))
+
+    def desk_for(self, order_ref: str) -> Desk:
+        """Where an order of the line belongs: of a foreign position it does not know under which name its stop is."""
+        stopped = [desk for desk in self.desks.values() if any(map(self.guards, desk.live(Leg.STOP)))]
+        return stopped[-1] if stopped and order_ref == self.foreign_ref else self.desk_of(order_ref)
+
+    def guards(self, track: Track) -> bool:
+        """Whether it is on the side that makes the position smaller."""
+        return track.draft.side * self.held.qty < 0
+
+    def close_no_more(self) -> None:
+        """Nothing is to be closed any more, or there is nothing."""
+        for desk in self.desks.values():
+            desk.close_reason = None
 
     def break_off(self, why: str) -> None:
         """Protect only, from now on; told once."""
