@@ -4,8 +4,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from types import FrameType
 
 import msgspec
@@ -16,25 +17,30 @@ from trader.adapters.control.kill_switch import KillSwitch
 from trader.adapters.control.server import serving
 from trader.adapters.log_alerts import LogAlerts
 from trader.adapters.state.database import StateDb
+from trader.adapters.state.kill_file import KillFile
 from trader.adapters.state.lock import StateLock
+from trader.adapters.state.running import RunningFile
 from trader.advisor.asker import Asker
 from trader.analysis.figures import Report, facts_of
 from trader.analysis.table import render
 from trader.app import Run
 from trader.commands.advisor_figures import advisor_figures, advisor_lines
-from trader.commands.common import settings_from
-from trader.commands.run_gear import Assembled, put_together
+from trader.commands.run_gear import Assembled
+from trader.commands.run_ib import Outside
 from trader.commands.run_lines import PositionLines, configure_lines
-from trader.commands.run_plan import RunPlan, Wiring, alone, kept, plan_run
+from trader.commands.run_plan import RunPlan, Wiring, alone, kept
+from trader.commands.run_protect import assembled, good_of, plan_or_protect, prepare, withhold
 from trader.desk import Desk
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
 from trader.live.daemon import Daemon, Gear
 from trader.live.warm_up import write_warm_up
 from trader.options import BarOptions, FileOptions, ShortOptions
+from trader.ports import Alerts
 from trader.record_parts import account_record
 from trader.records import StartRecord
 from trader.status import Place
+from trader.taken import Taken
 
 log = structlog.get_logger("trader.run")
 TICK_S = 1.0
@@ -44,9 +50,9 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
     """Run until the feed ends or a signal asks for the end; exit 0 either way."""
     configure_lines()
     signal.signal(signal.SIGTERM, _leave)  # until the loop takes over: nothing is open yet
-    plan = plan_run(settings_from(files, short), bars, wiring)
+    plan = plan_or_protect(bars, files, short, wiring)
     with alone(plan) as lock, kept(plan) as state:
-        made = asyncio.run(_serve(plan, state, lock))
+        made = asyncio.run(serve(plan, state, lock, LogAlerts()))
     if made is None:
         return
     skipped = 0 if plan.source is None else plan.source.skipped.total
@@ -54,23 +60,36 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
     _tell(made.tally.report(facts, accounts_used=made.engine.accounts_used, skipped_bars=skipped), made, plan)
 
 
-async def _serve(plan: RunPlan, state: StateDb | None, lock: StateLock | None) -> Run | None:
-    """What ran; None where the end was asked for before the first bar."""
-    alerts = LogAlerts()
-    assembled = put_together(plan, state, alerts)
-    made = assembled.run
+async def serve(
+    plan: RunPlan,
+    state: StateDb | None,
+    lock: StateLock | None,
+    alerts: Alerts,
+    outside: Outside | None = None,
+    begins: Callable[[Assembled, Daemon], None] | None = None,
+) -> Run | None:
+    """What ran; None where the end was asked for before the first bar.
+
+    `outside` is this machine where it is None. `begins` is handed what is about to run.
+    """
+    plan, parts = assembled(plan, state, alerts, outside)
+    made, running = parts.run, RunningFile(plan.folder)
     try:
-        desk = Desk(made.engine, _place(made, plan), KillSwitch(plan.folder), alerts)
+        taken = Taken(KillFile(plan.folder), alerts, parts.venue.reconcile)
+        desk = Desk(made.engine, _place(parts, plan, taken), KillSwitch(plan.folder), alerts, taken)
         if isinstance(made.advisor, Asker):
-            made.advisor.on_breaker = _note_breaker
+            made.advisor.on_breaker = partial(_note_breaker, alerts)
+        withhold(plan, parts, running, alerts)
+        taken.look(made.engine.controls)
         async with _controlled(plan, desk):
-            await made.engine.prepare()
-            if made.engine.unadvised is not None:
-                effect = "the strategy decides alone until it is back"
-                alerts.alert(AlertKind.ADVISOR_AWAY, why=made.engine.unadvised, effect=effect)
+            await prepare(parts, alerts)
             has_run = False
             try:
-                has_run = await Daemon(_gear(plan, assembled, desk, lock)).serve()
+                gear = _gear(plan, parts, desk, running)
+                daemon = Daemon(replace(gear, watch=_watch(made, taken, lock)))
+                if begins is not None:
+                    begins(parts, daemon)
+                has_run = await daemon.serve()
             finally:
                 desk.end()
                 is_clean = await made.advisor.close()
@@ -79,21 +98,37 @@ async def _serve(plan: RunPlan, state: StateDb | None, lock: StateLock | None) -
         made.engine.discard()
         raise
     finally:
-        assembled.close()
+        parts.close()
+    running.end()
     if not has_run:
         made.engine.discard()
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
     return made if has_run else None
 
 
-def _gear(plan: RunPlan, assembled: Assembled, desk: Desk, lock: StateLock | None) -> Gear:
-    made, restored = assembled.run, assembled.restored
+def _watch(made: Run, taken: Taken, lock: StateLock | None) -> Callable[[], None]:
+    """What is looked at about once a second."""
+    lines = PositionLines(made.engine)
+
+    def watch() -> None:
+        lines.look()
+        taken.look(made.engine.controls)
+        if lock is not None and not lock.is_held:
+            made.engine.protect_only(
+                "the lock of the account or its state folder is gone: another process may trade it"
+            )
+
+    return watch
+
+
+def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> Gear:
+    made, restored = parts.run, parts.restored
     for remark in restored.remarks:
         log.warning("restored", remark=remark)
 
     def on_up(bars: Sequence[Bar]) -> None:
         warm_up = None if made.log_path is None else write_warm_up(made.log_path, bars)
-        head = assembled.previous
+        head = parts.previous
 
         def said(start: StartRecord) -> StartRecord:
             account = account_record(made.engine.parts.book.view(), plan.market)
@@ -101,6 +136,10 @@ def _gear(plan: RunPlan, assembled: Assembled, desk: Desk, lock: StateLock | Non
 
         if made.logbook is not None:
             made.logbook.restate(said)
+        if plan.source is None:
+            running.begin()
+        if parts.keeper is not None and not plan.protects:
+            parts.keeper.good(good_of(plan.settings))
         log.info(
             "started",
             run_id=plan.stamp.run_id,
@@ -110,24 +149,15 @@ def _gear(plan: RunPlan, assembled: Assembled, desk: Desk, lock: StateLock | Non
             warm_up_bars=len(bars),
         )
 
-    lines = PositionLines(made.engine)
-
-    def watch() -> None:
-        lines.look()
-        if lock is not None and not lock.is_held:
-            made.engine.protect_only(
-                "the lock of the account or its state folder is gone: another process may trade it"
-            )
-
     return Gear(
         engine=made.engine,
-        venue=assembled.venue,
+        venue=parts.venue,
         desk=desk,
         stamp=plan.stamp,
-        keeper=assembled.keeper,
+        keeper=parts.keeper,
         restored=restored,
         on_up=on_up,
-        watch=watch,
+        watch=_nothing,
         tick_s=TICK_S,
     )
 
@@ -144,7 +174,12 @@ async def _controlled(plan: RunPlan, desk: Desk) -> AsyncIterator[None]:
         yield
 
 
-def _place(made: Run, plan: RunPlan) -> Place:
+def _nothing() -> None:
+    """Nothing is watched yet."""
+
+
+def _place(parts: Assembled, plan: RunPlan, taken: Taken) -> Place:
+    made = parts.run
     return Place(
         pid=os.getpid(),
         run_id=plan.stamp.run_id,
@@ -154,14 +189,17 @@ def _place(made: Run, plan: RunPlan) -> Place:
         backend=plan.settings.advisor.backend,
         log=str(made.log_path),
         advice=made.advisor.counts,
+        link=parts.venue.link,
+        taken=lambda: taken.why,
     )
 
 
-def _note_breaker(why: str | None) -> None:
+def _note_breaker(alerts: Alerts, why: str | None) -> None:
     if why is None:
         log.info("advisor_back", effect="its advice counts again")
     else:
-        log.error("advisor_failing", why=why, effect="the strategy decides alone; it is tried again every so often")
+        effect = "the strategy decides alone; it is tried again every so often"
+        alerts.alert(AlertKind.ADVISOR_FAILING, why=why, effect=effect)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -41,7 +41,10 @@ class Wiring(Struct, frozen=True, kw_only=True):
 
 
 class RunPlan(Struct, frozen=True, kw_only=True):
-    """A run that can be put together. `source` is None where bars come from a broker, `speed` where nothing waits."""
+    """A run that can be put together. `source` is None where bars come from a broker, `speed` where nothing waits.
+
+    `protects`: why it only protects what is open, "" where it trades.
+    """
 
     settings: Settings
     market: Instrument
@@ -52,6 +55,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     facts: BarsFacts
     speed: float | None
     stamp: LiveStamp
+    protects: str = ""
 
     @property
     def folder(self) -> Path:
@@ -74,12 +78,15 @@ class RunPlan(Struct, frozen=True, kw_only=True):
         return self.source is None or self.wiring.resumes
 
 
-def plan_run(settings: Settings, bars: BarOptions, wiring: Wiring) -> RunPlan:
-    """Everything that can be wrong before anything is opened: Usage-, Access-, Configuration- and InputError."""
+def plan_run(settings: Settings, bars: BarOptions, wiring: Wiring, *, protects: str = "") -> RunPlan:
+    """Everything that can be wrong before anything is opened: Usage-, Access-, Configuration- and InputError.
+
+    With `protects` nothing will be entered: real money needs no arming for that.
+    """
     speed = _checked(wiring, bars)
     broker = BrokerName(wiring.broker)
     identity = identity_of(settings, broker, wiring.feed)
-    if identity.mode is Mode.LIVE:
+    if identity.mode is Mode.LIVE and not protects:
         verify_armed(settings, None if settings.live_token is None else Path(settings.live_token))
     market, calendar = instrument(settings.market), Calendar.load()
     source = open_source(bars, market, calendar) if wiring.feed == REPLAY else None
@@ -94,6 +101,7 @@ def plan_run(settings: Settings, bars: BarOptions, wiring: Wiring) -> RunPlan:
         facts=facts,
         speed=speed,
         stamp=LiveStamp(identity.mode.value),
+        protects=protects,
     )
 
 

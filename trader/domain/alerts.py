@@ -12,6 +12,7 @@ class AlertKind(StrEnum):
     ADVISOR_AWAY = "advisor_away"
     ADVISOR_FAILING = "advisor_failing"
     JOURNAL_TROUBLE = "journal_trouble"
+    UNATTENDED_RESTART = "unattended_restart"
     KILL_SWITCH = "kill_switch"
     ACCOUNT_TAKEN = "account_taken"
     LINK_DOWN = "link_down"

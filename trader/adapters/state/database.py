@@ -209,6 +209,18 @@ class StateDb:
         return None if row is None else decoded(row, record)
 
 
+def kept_identity(folder: Path, *, schema: Schema = CURRENT, connect: Connect = connect) -> AccountIdentity | None:
+    """Whose state is in the folder; None where nobody's is. Errors as at opening."""
+    if not (folder / STATE_FILE).exists():
+        return None
+    store, _ = open_store(folder, schema, connect)
+    try:
+        row = store.get(Kind.IDENTITY, ONLY)
+        return None if row is None else decoded(row, AccountIdentity)
+    finally:
+        store.close()
+
+
 def _claim(store: SealedStore, identity: AccountIdentity) -> tuple[str, ...]:
     """Make a new state this account's, or see that it is; then read all of it once. Remarks on what was left out."""
     row = store.get(Kind.IDENTITY, ONLY)
