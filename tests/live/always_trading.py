@@ -7,11 +7,11 @@ from trader.domain.actions import ENTRY_BITS, Action
 from trader.domain.decisions import Proposal
 from trader.outlook import Outlook
 
-HELD = (Action.MOVE_TO_BE, Action.ENABLE_TRAIL, Action.DISABLE_TRAIL)
+LEFT_ALONE, BREAK_EVEN, TRAILING, NOW_AND_THEN = range(4)
 
 
 class AlwaysTrading:
-    """Four trades of a kind after one another: left alone, break-even, trailing, and trailing switched on and off."""
+    """One kind of trade after the other: left alone, to break-even, then trailing, then trailing on and off."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
@@ -20,17 +20,17 @@ class AlwaysTrading:
 
     def propose(self, outlook: Outlook) -> Proposal:
         """One of the valid actions, always sure of it."""
-        mask = outlook.mask
-        if mask & ENTRY_BITS:
+        if outlook.mask & ENTRY_BITS:
             self._entries += 1
             self._bars_held = 0
             return Proposal(Action.BUY if self._entries % 2 else Action.SELL, 1.0)
         self._bars_held += 1
-        kind = 0 if self._quiet else self._entries // 2 % 4
-        wanted = (
-            (),
-            (Action.MOVE_TO_BE,),
-            (Action.ENABLE_TRAIL,),
-            (HELD[1 + self._bars_held // 2 % 2],),
-        )[kind]
-        return Proposal(next((each for each in wanted if mask >> each & 1), Action.HOLD), 1.0)
+        kind = LEFT_ALONE if self._quiet else self._entries // 2 % 4
+        wanted = []
+        if kind != LEFT_ALONE:
+            wanted.append(Action.MOVE_TO_BE)
+        if kind == TRAILING or (kind == NOW_AND_THEN and self._bars_held // 2 % 2):
+            wanted.append(Action.ENABLE_TRAIL)
+        if kind == NOW_AND_THEN:
+            wanted.append(Action.DISABLE_TRAIL)
+        return Proposal(next((each for each in wanted if outlook.mask >> each & 1), Action.HOLD), 1.0)

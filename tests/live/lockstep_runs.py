@@ -130,7 +130,7 @@ class Runs:
     def _gateway(self) -> Iterator[tuple[subprocess.Popen[str], int]]:
         played = subprocess.Popen(
             [sys.executable, "-m", "trader", "gateway-sim", "--lockstep", "--history", "1", "--port", "0",
-             "--initial-margin", "0", *self._options],
+             *self._options],
             cwd=self._folder,
             env=environment(self._folder),
             stdout=subprocess.PIPE,
