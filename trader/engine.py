@@ -137,6 +137,11 @@ class Engine:
         if self.on_event is not None:
             self.on_event(kind, detail)
 
+    def limit_hit(self, limits: int, price_ticks: int) -> None:
+        """A price between bars has broken these limits, bits: told now, and not again with the next bar."""
+        self._limits |= limits
+        self.tell(EventKind.LIMIT_HIT, {"rules": ",".join(rules_in(limits)), "price_ticks": price_ticks})
+
     def flatten(self) -> None:
         """Close at the market what is open: now, and at each bar again until nothing is, whatever becomes of orders."""
         router, book = self._parts.router, self._parts.book

@@ -7,8 +7,6 @@ from msgspec.structs import replace
 
 from trader.engine import Engine
 from trader.kernels import rules as k
-from trader.records import EventKind
-from trader.risk.rules import rules_in
 
 
 class QuoteWatch:
@@ -33,7 +31,7 @@ class QuoteWatch:
         bits = parts.counters.observe(seen, ts_ns) & parts.reviewer.in_use
         limits = bits & ~before & (k.TRAILING_BREACH | k.DAILY_LOSS)
         if limits:
-            self._engine.tell(EventKind.LIMIT_HIT, {"rules": ",".join(rules_in(limits)), "price_ticks": price_ticks})
+            self._engine.limit_hit(limits, price_ticks)
         reason = parts.reviewer.must_flatten(seen, bits)
         if reason is None:
             return False

@@ -1,0 +1,82 @@
+"""Money at the broker, over the whole path: the daemon, the real client, a gateway on loopback."""
+
+from pathlib import Path
+
+import pytest
+from gateway_builders import TERMS
+from ib_runs import ib_run, quiet_bars
+from msgspec.structs import replace
+
+from trader.domain.alerts import AlertKind
+from trader.domain.orders import ExitReason
+
+BELOW = (7_996.0, 7_996.5, 7_995.5, 7_996.0)
+"""Sixteen ticks lower, above the stop."""
+
+
+async def test_an_entry_that_the_margin_does_not_carry_is_refused_and_told_once(tmp_path: Path) -> None:
+    """30,000 dollars of 50,000 are more than the half that an entry may take; the broker itself would take it."""
+    account = replace(TERMS.account, start_cents=5_000_000, initial_margin_cents=3_000_000)
+    async with ib_run(tmp_path, account=account) as run:
+        await run.until(lambda: run.margin_is_known)
+        for _ in range(3):
+            await run.bar()
+        await run.until(lambda: len(run.events("order_refused")) == 3)
+        assert {each["why"] for each in run.events("order_refused")} == {"margin"}
+        (why,) = run.alarms.of(AlertKind.MARGIN)
+        assert "30,000.00 $ initial" in why
+        assert run.gateway.exchange.book.everything == []
+
+
+async def test_an_entry_waits_for_a_price_that_is_not_too_old(tmp_path: Path) -> None:
+    """Nothing has been heard for eleven seconds when the bar is decided; then prices come again."""
+    async with ib_run(tmp_path, "ib.grace_s=0.05") as run:
+        await run.until(lambda: run.margin_is_known)
+        bars = run.engine.bars
+        run.gateway.open_bar()
+        await run.until(lambda: run.price_age_ns == 0)
+        run.clock.ahead_s = 11.0
+        await run.until(lambda: run.engine.bars > bars)
+        run.gateway.finish_bar()
+        await run.until(lambda: run.events("order_refused"))
+        assert [each["why"] for each in run.events("order_refused")] == ["stale_price"]
+        assert run.gateway.exchange.book.everything == []
+        await run.bar()
+        await run.entered()
+        run.clock.ahead_s = 60.0
+        assert run.engine.before_order is not None
+        run.engine.before_order()
+        run.engine.parts.router.flatten(ExitReason.OPERATOR)
+        run.engine.parts.router.release()
+        await run.until(lambda: not run.position_qty)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        (("account.daily_limit_usd=60", "account.daily_loss_flattens=true"), "daily_loss"),
+        (("account.trailing_limit_usd=120",), "trailing_breach"),
+    ],
+)
+async def test_a_price_between_bars_that_breaks_a_limit_closes_and_halts(
+    tmp_path: Path, changes: tuple[str, ...], rule: str
+) -> None:
+    """The bar has not closed, the stop is not reached: the position is closed, and nothing is entered any more."""
+    async with ib_run(
+        tmp_path, *changes, columns=quiet_bars(*[(8_000.0, 8_002.5, 7_997.5, 8_000.0)] * 3, BELOW)
+    ) as run:
+        await run.until(lambda: run.margin_is_known)
+        await run.bar()
+        await run.entered()
+        await run.bar()
+        await run.open_bar()
+        run.venue.tick()
+        await run.until(lambda: not run.position_qty)
+        run.gateway.finish_bar()
+        for _ in range(3):
+            await run.bar()
+        await run.until(lambda: len(run.log_lines) >= 6)
+        told = [each for each in run.events("limit_hit") if rule in each["rules"]]
+        assert told == [{"rules": rule, "price_ticks": 7_996 * 4}]
+        assert run.position_qty == 0
+        assert len([each for each in run.gateway.exchange.book.everything if each.spec.parent_id == 0]) == 2
