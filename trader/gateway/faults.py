@@ -106,15 +106,20 @@ class Fault(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Chance:
-    """Says when a fault is due; its random numbers are its own, so that another line of a script changes nothing."""
+    """Says when a fault is due, until it `is_over`; its random numbers are its own, so that another line of a script
+    changes nothing.
+    """
 
     def __init__(self, fault: Fault, seed: int, place: int) -> None:
         self.fault = fault
+        self.is_over = False
         self._random = random.Random(f"{seed}:{place}")  # noqa: S311 -- a script repeats itself, it keeps no secret
         self._count = 0
 
     def is_due(self) -> bool:
         """Whether it happens to the next one of its kind; each call is the next one."""
+        if self.is_over:
+            return False
         self._count += 1
         if self.fault.nth is not None:
             return self._count == self.fault.nth

@@ -13,8 +13,8 @@ from typing import Any
 
 MOMENT_S = 0.0
 """Real seconds for which sockets are listened to before the clock jumps; bytes on loopback are there at once."""
-BUSY_S = 0.05
-"""Real seconds between two looks at whether somebody beside the loop is still at work; mostly he says so himself."""
+BUSY_S = 0.0005
+"""Real seconds between two looks at whether somebody beside the loop is still at work."""
 
 
 class _Jumping(selectors.DefaultSelector):

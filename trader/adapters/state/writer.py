@@ -201,7 +201,7 @@ class StateWriter:
             changes, is_ending = self._take()
             if changes:
                 self._write(changes)
-            for _ in changes:
+            for _ in range(len(changes) + is_ending):
                 self._queue.task_done()
         self._state.close()
 
