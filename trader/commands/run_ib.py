@@ -86,7 +86,7 @@ class IbParts:
         """The broker, for `assemble`."""
         settings = self._plan.settings
         self._through_ticks = int(terms[TARGET_THROUGH])
-        self._watcher = Watcher(router, self._alerts)
+        self._watcher = Watcher(router, self._alerts, foreign_pauses=settings.ib.foreign != "adopt")
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
         self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)
         self._broker.heed(lambda: self._kill_file.why)
@@ -165,6 +165,7 @@ def known_of(line: RouterState, account: AccountView, kept: State) -> Known:
     """What book, line and state say before the broker is asked."""
     return Known(
         symbol="" if kept.progress is None else kept.progress.symbol,
+        order_ref=line.holding.order_ref,
         bracket=line.bracket,
         position_qty=account.position_qty,
         entry_ticks=account.entry_ticks,

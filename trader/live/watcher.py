@@ -8,19 +8,22 @@ from trader.domain.orders import ExitReason, Fill, Unfilled
 from trader.ports import Alerts
 from trader.router import Router
 
+_PAUSED = "no entries until `trader resume`"
 _NO_ENTRIES = "no entries; stops and targets stay as they are"
 
 
 class Watcher:
     """One broker's listener. `on_change` is called after everything that changes what has to survive a crash.
 
-    `doubt` may add to a fill what the broker does not say of it, before it is booked.
+    `doubt` may add to a fill what the broker does not say of it, before it is booked. `foreign_pauses`: after a trade
+    of somebody else nothing is entered before `trader resume`.
     """
 
-    def __init__(self, router: Router, alerts: Alerts) -> None:
+    def __init__(self, router: Router, alerts: Alerts, *, foreign_pauses: bool) -> None:
         self._router = router
         self._controls = Controls()
         self._alerts = alerts
+        self._foreign_pauses = foreign_pauses
         self._doubt: str | None = ""
         self.on_change: Callable[[], None] = _nothing
         self.doubt: Callable[[Fill], Fill] = _as_told
@@ -45,14 +48,16 @@ class Watcher:
         self.on_change()
 
     def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None:
-        """Somebody else has traded on this account: what is open now is ours to protect."""
+        """Somebody else has traded on this account: what is open now is ours to protect. 0: and nothing is left."""
         self._router.on_foreign(signed_qty, price_ticks, ts_ns)
         self._alerts.alert(
             AlertKind.FOREIGN_TRADE,
-            why=f"{signed_qty:+d} contracts were traded on this account by somebody else",
-            effect="the position that is there now is protected; no entries until `trader resume`",
+            why=f"{_traded(signed_qty)} on this account by somebody else",
+            effect="the position that is there now is protected; "
+            + (_PAUSED if self._foreign_pauses else "trading goes on"),
         )
-        self._controls.pause()
+        if self._foreign_pauses:
+            self._controls.pause()
         self.on_change()
 
     def on_naked(self, why: str) -> None:
@@ -76,6 +81,10 @@ class Watcher:
         """An order has been in doubt for too long."""
         self._controls.protect_only(why)
         self._alerts.alert(AlertKind.PROTECT_ONLY, why=why, effect=f"{_NO_ENTRIES}, until somebody starts again")
+
+
+def _traded(signed_qty: int) -> str:
+    return f"{signed_qty:+d} contracts were traded" if signed_qty else "contracts were traded to and fro"
 
 
 def _as_told(fill: Fill) -> Fill:

@@ -87,6 +87,7 @@ class Watcher:
         self.unfilled: list[tuple[str, Unfilled]] = []
         self.fees: list[tuple[str, int]] = []
         self.foreign: list[tuple[int, int]] = []
+        self.foreign_ns = 0
         self.naked: list[str] = []
         self.doubts: list[str | None] = []
         self.broken: list[str] = []
@@ -103,6 +104,8 @@ class Watcher:
 
     def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None:
         self.foreign.append((signed_qty, price_ticks))
+        self.foreign_ns = ts_ns
+        self.position_qty += signed_qty
 
     def on_naked(self, why: str) -> None:
         self.naked.append(why)
@@ -173,8 +176,9 @@ class Bench:
 
     async def enter(self, qty: int = 1, **changes: Any) -> None:
         """Send a bracket, and wait until it is filled and its exits are known to work."""
+        beside_qty = self.position_qty
         self.broker.submit(a_bracket(qty=qty, **changes))
-        await until(lambda: self.watcher.position_qty == self.position_qty == qty)
+        await until(lambda: self.watcher.position_qty == self.position_qty - beside_qty == qty)
         await self.broker.rest()
 
 

@@ -345,14 +345,14 @@ TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         known(),
         truth(position_qty=1, entry_ticks=LAST - 4, executions=(BY_HAND,)),
         {},
-        ["note +1", "foreign +1 at 31996", "hold +1 as F-1575385200", "protect 1 at 31960", "no entries"],
+        ["note +1", "foreign +1 at 31996", "hold +1 as FOREIGN-26256420", "protect 1 at 31960", "no entries"],
     ),
     (
         "the same, adopted",
         known(),
         truth(position_qty=1, entry_ticks=LAST - 4, executions=(BY_HAND,)),
         ADOPT,
-        ["note +1", "foreign +1 at 31996", "hold +1 as F-1575385200", "protect 1 at 31960"],
+        ["note +1", "foreign +1 at 31996", "hold +1 as FOREIGN-26256420", "protect 1 at 31960"],
     ),
     (
         "the same, ignored",
@@ -366,7 +366,7 @@ TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         known(),
         truth(position_qty=-2, entry_ticks=LAST + 8),
         {},
-        ["unexplained -2 at 32008", "hold -2 as F-1575385200", "protect 2 at 32040", "no entries"],
+        ["unexplained -2 at 32008", "hold -2 as FOREIGN-26256420", "protect 2 at 32040", "no entries"],
     ),
     (
         "somebody bought and sold by hand: noted, nothing left of it",
@@ -390,7 +390,7 @@ TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         [
             "note -2",
             "foreign -2 at 31992",
-            "hold -1 as F-1575385200",
+            "hold -1 as FOREIGN-26256420",
             "protect 1 at 32040",
             "cancel NQ-1 LMT -1",
             "cancel NQ-1 STP -1",
@@ -467,7 +467,7 @@ TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         [
             "note +1",
             "foreign +1 at 31996",
-            "hold +1 as F-1575385200",
+            "hold +1 as FOREIGN-26256420",
             "protect 1 at 31960",
             "cancel NQ-1 MKT +1",
             "cancel NQ-1 LMT -1",

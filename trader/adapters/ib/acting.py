@@ -72,7 +72,7 @@ class Actor:
         entry = desk.entry
         if (entry is None and desk.entry_told) or (entry is not None and not entry.stage.is_live):
             return
-        if entry is not None and entry.is_cancelling:
+        if entry is not None and (entry.is_cancelling or not self._room.reaches(entry)):
             return
         self._cancel(desk, f"cancel {desk.decision}", lambda track: track.draft.leg is Leg.ENTRY)
 
@@ -184,7 +184,7 @@ class Actor:
         drafts = bracket_drafts(bracket)
         ids = [room.wire.new_id() for _ in drafts]
         for draft, order_id in zip(drafts, ids, strict=True):
-            desk.tracks.append(Track(draft=draft, intent=desk.decision, order_id=order_id, due_s=room.due_s))
+            desk.tracks.append(self._track(draft, desk.decision, order_id))
         room.records.moved(desk.decision, IntentState.SENT)
         for draft, order_id in zip(drafts, ids, strict=True):
             parent_id = 0 if order_id == ids[0] else ids[0]
@@ -200,7 +200,7 @@ class Actor:
         sent = 0
         for leg, level in ((Leg.STOP, desk.stop_ticks), (Leg.TARGET, desk.target_ticks)):
             for track in desk.live(leg):
-                if track.draft.price_ticks != level:
+                if track.draft.price_ticks != level and room.reaches(track):
                     track.draft = replace(track.draft, price_ticks=level)
                     track.change, track.due_s = ref, room.due_s
                     room.wire.place(track.draft, track.order_id)
@@ -220,11 +220,15 @@ class Actor:
         if not room.held.qty or draft.side * room.held.qty > 0:
             room.records.moved(ref, IntentState.CANCELLED, "there is no such position any more")
             return 0
-        track = Track(draft=draft, intent=ref, order_id=room.wire.new_id(), due_s=room.due_s)
+        track = self._track(draft, ref, room.wire.new_id())
         desk.tracks.append(track)
         room.records.moved(ref, IntentState.SENT)
         room.wire.place(draft, track.order_id)
         return 1
+
+    def _track(self, draft: Draft, intent: str, order_id: int) -> Track:
+        room = self._room
+        return Track(draft=draft, intent=intent, order_id=order_id, client_id=room.wire.client_id, due_s=room.due_s)
 
     def _cancel(self, desk: Desk, kind: str, is_meant: Callable[[Track], bool]) -> None:
         if kind in self._pending:
@@ -235,7 +239,8 @@ class Actor:
 
     def _send_cancels(self, desk: Desk, ref: str, is_meant: Callable[[Track], bool]) -> int:
         room = self._room
-        live = [track for track in desk.live() if is_meant(track) and not track.is_cancelling]
+        meant = [track for track in desk.live() if is_meant(track) and not track.is_cancelling]
+        live = [track for track in meant if room.reaches(track)]
         room.records.moved(ref, IntentState.SENT if live else IntentState.FILLED)
         for track in live:
             track.is_cancelling, track.due_s, track.change = True, room.due_s, ref

@@ -13,7 +13,7 @@ from trader.adapters.ib.facts import BrokerOrder, OrderKind, Truth, named
 from trader.adapters.ib.hearing import Hearing
 from trader.adapters.ib.orders import Draft
 from trader.adapters.ib.ours import decision_of, is_operators
-from trader.adapters.ib.plan import Known, Moment, Plan
+from trader.adapters.ib.plan import ForeignPolicy, Known, Moment, Plan
 from trader.adapters.ib.reconcile import reconcile
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
@@ -38,7 +38,9 @@ class Applier:
         self._hearing = hearing
         self._wall_ns = wall_ns
         self._unexplained_qty = 0
+        self._ts_ns = 0
         self._said: tuple[str, ...] = ()
+        self._out_of_reach: set[int] = set()
         self.on_untold: Callable[[Bracket], None] = _nobody
         self.forgotten_before_ns = 0
         self.has_synced = False
@@ -48,7 +50,9 @@ class Applier:
         """Do what the answer asks for; False where the broker has to be asked again before it is certain."""
         for seen in truth.orders:
             self._stands(seen)
-        plan = reconcile(self._known(pinned), truth, self._room.terms.policy, self._moment(pinned))
+        moment = self._moment(pinned)
+        self._ts_ns = moment.ts_ns
+        plan = reconcile(self._known(pinned), truth, self._room.terms.policy, moment)
         if plan.refusal is not None:
             self._refuse(plan.refusal)
             return True
@@ -86,7 +90,7 @@ class Applier:
         """Whose stop is, or was last, behind the position."""
         room = self._room
         stopped = [desk for desk in room.desks.values() if desk.live(Leg.STOP)]
-        return stopped[-1] if stopped else room.desk
+        return stopped[-1] if stopped else room.desks.get(room.foreign_ref, room.desk)
 
     def _moment(self, pinned: Pinned) -> Moment:
         room = self._room
@@ -156,7 +160,9 @@ class Applier:
             self._book_one(execution)
         for execution in plan.foreign:
             self._room.records.executed(execution)
-        if plan.foreign_qty:
+        if plan.foreign_qty or (
+            self.has_synced and self._room.terms.policy is not ForeignPolicy.IGNORE and _by_hand(plan)
+        ):
             self._foreign(plan.foreign_qty, plan.foreign_ticks)
 
     def _book_one(self, execution: Execution) -> None:
@@ -198,13 +204,13 @@ class Applier:
         return True
 
     def _foreign(self, signed_qty: int, price_ticks: int) -> None:
-        room, now_ns = self._room, self._wall_ns()
+        room = self._room
         before_qty = room.held.qty
         room.held.qty += signed_qty
         if before_qty * room.held.qty <= 0:
-            room.foreign_ref = foreign_ref(now_ns) if room.held.qty else ""
+            room.foreign_ref = foreign_ref(self._ts_ns) if room.held.qty else ""
             room.close_no_more()
-        room.watcher.on_foreign(signed_qty, price_ticks, now_ns)
+        room.watcher.on_foreign(signed_qty, price_ticks, self._ts_ns)
 
     def _guard(self, plan: Plan) -> None:
         """The stop first, then what has to go, then the levels."""
@@ -240,12 +246,17 @@ class Applier:
             return
         desk = self._room.desk_of(ours.decision)
         track = desk.find(seen.order_ref, ours.leg)
-        if track is not None:
+        if track is not None and self._room.reaches(track):
             self._actor.cancel_track(desk, track)
+        elif seen.perm_id not in self._out_of_reach:
+            self._out_of_reach.add(seen.perm_id)
+            effect = "cancel it by hand, or start once under that client id"
+            log.error("order_out_of_reach", order=seen.order_ref, client_id=seen.client_id, effect=effect)
 
     def _amend(self, desk: Desk, stop_ticks: int | None, target_ticks: int | None) -> None:
         tries = max((track.refused_changes for track in desk.live(Leg.STOP)), default=0)
-        if tries < self._room.terms.change_tries and not any(track.change for track in desk.live()):
+        is_free = any(map(self._room.reaches, desk.live())) and not any(track.change for track in desk.live())
+        if tries < self._room.terms.change_tries and is_free:
             cause = desk.cause if desk.fills else AmendCause.ANCHOR
             self._actor.amend(desk, stop_ticks or desk.stop_ticks, target_ticks or desk.target_ticks, cause)
 
@@ -274,10 +285,16 @@ def _track(seen: BrokerOrder, leg: Leg, booked_qty: int) -> Track:
         draft=draft,
         intent=seen.order_ref,
         order_id=seen.order_id,
+        client_id=seen.client_id,
         stage=Stage.WORKING,
         perm_id=seen.perm_id,
         filled_qty=booked_qty,
     )
+
+
+def _by_hand(plan: Plan) -> bool:
+    """Somebody else has traded, and be it that nothing is left of it."""
+    return any(decision_of(each.order_ref) is None and not is_operators(each.order_ref) for each in plan.foreign)
 
 
 def _executed_track(execution: Execution, leg: Leg) -> Track:

@@ -49,14 +49,15 @@ INTENT_STATES = {
 class Track(Struct, kw_only=True, eq=False):
     """One order. `draft` is as last sent, `rests` as the broker last echoed it (None: never).
 
-    `intent` is the key of what was written before it was sent, `change` that of the modification or the cancel on its
-    way. Until `due_s` of the loop's clock something has to be heard of what was last sent; None: nothing is open.
-    `doubt_s` is since when nothing was.
+    `client_id` is that of the connection that sent it. `intent` is the key of what was written before it was sent,
+    `change` that of the modification or the cancel on its way. Until `due_s` of the loop's clock something has to be
+    heard of what was last sent; None: nothing is open. `doubt_s` is since when nothing was.
     """
 
     draft: Draft
     intent: str
     order_id: int
+    client_id: int = 0
     stage: Stage = Stage.SENT
     perm_id: int = 0
     filled_qty: int = 0

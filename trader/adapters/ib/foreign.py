@@ -257,6 +257,7 @@ class IbClient(Protocol):
     """The library's protocol layer: one method a message. `MaxRequests` a second are sent at once; 0: all are."""
 
     MaxRequests: int
+    clientId: int
 
     @property
     def conn(self) -> IbConnection: ...

@@ -23,7 +23,7 @@ class Guard:
     def has_loose(self) -> bool:
         """Exits work though there is nothing to exit, and no entry that they wait for."""
         room = self._room
-        return not room.held.qty and not room.live(Leg.ENTRY) and bool(room.live())
+        return not room.held.qty and not room.live(Leg.ENTRY) and any(map(room.reaches, room.live()))
 
     def look(self) -> None:
         """Judge; what has lasted too long is told (naked), or asked about (loose). Again after as long."""

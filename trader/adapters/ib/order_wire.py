@@ -111,6 +111,12 @@ class OrderWire:
         ib.execDetailsEvent.connect(self._executed)
         ib.commissionReportEvent.connect(self._commissioned)
 
+    @property
+    def client_id(self) -> int:
+        """Under which orders leave now: those of another one can be neither moved (a second one results) nor cancelled
+        (10147)."""
+        return self._client().clientId
+
     def new_id(self) -> int:
         """An order id above every one that was ever seen: after a reconnect the broker may count from lower again."""
         client = self._client()

@@ -21,8 +21,7 @@ from trader.adapters.ib.ours import (
     sort_executions,
 )
 from trader.adapters.ib.plan import ForeignPolicy, Known, Moment, Plan
-from trader.domain.orders import Bracket
-from trader.domain.units import SECOND_NS
+from trader.domain.orders import Bracket, foreign_ref
 
 
 class Holding(Struct, frozen=True, kw_only=True):
@@ -261,7 +260,7 @@ def _decision(case: Case) -> str:
             return decision_of(each.order_ref) or ""
     if case.known.order_ref and case.known.position_qty * qty > 0:
         return case.known.order_ref
-    return f"F-{case.moment.ts_ns // SECOND_NS}"
+    return foreign_ref(case.moment.ts_ns)
 
 
 def _entry_is_over(case: Case) -> bool:

@@ -29,6 +29,8 @@ def restore(room: Room, known: Known, kept: State) -> None:
         desk.entry_told = not known.entry_working
         desk.stop_ticks = known.stop_ticks or desk.stop_ticks
         desk.target_ticks = known.target_ticks or desk.target_ticks
+    if room.foreign_ref:
+        room.desk_of(room.foreign_ref).stop_ticks = known.stop_ticks
     for intent in kept.intents:
         _count(room, intent)
     for execution in kept.executions:

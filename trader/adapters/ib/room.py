@@ -127,6 +127,10 @@ class Room:
         for desk in self.desks.values():
             desk.close_reason = None
 
+    def reaches(self, track: Track) -> bool:
+        """Whether it can be moved and cancelled: it was sent under the client id of now."""
+        return track.client_id == self.wire.client_id
+
     def break_off(self, why: str) -> None:
         """Protect only, from now on; told once."""
         self.may_enter = False
