@@ -13,7 +13,7 @@ from builders import some_terms
 from gateway_builders import OPEN_NS, bracket, client_of, nq, running, some_bars
 from ib_insync import LimitOrder, MarketOrder
 from lockstep_client import LockstepClient
-from test_same_fills import RICH, brackets, by_paper, wild_prices
+from test_same_fills import RICH, Listener, brackets, by_paper, wild_prices
 
 from trader.domain.units import MINUTE_NS, SECOND_NS
 from trader.gateway.faults import Fault, Verb
@@ -52,7 +52,7 @@ async def test_a_client_in_lockstep_gets_the_paper_brokers_fills(through: int) -
     columns = some_bars(*wild_prices(1)[:SOME], after=0)
     costs = Costs(slippage_ticks=1, through_ticks=through)
     async with running(columns, account=RICH, costs=costs) as gateway:
-        paper = by_paper(gateway, some_terms(target_through_ticks=through), 1, SOME)
+        paper = by_paper(gateway, some_terms(target_through_ticks=through), 1, Listener(limit_holds=False), SOME)
         async with client_of(gateway) as ib:
             client = LockstepClient(ib, decide)
             await in_step(gateway, client, SOME + 1)

@@ -29,19 +29,23 @@ Told = list[tuple[int, int, int]]
 class Listener:
     """Writes down what the paper broker fills.
 
-    An entry past its own target is the one difference: the paper broker leaves at market, slipped, where the exchange
-    fills a limit order, which is never worse than its limit.
+    `limit_holds`: what is past its own target is booked as an exchange does it, which fills a limit order and never
+    worse than its limit; the paper broker leaves at the market, slipped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, limit_holds: bool) -> None:
         self.bar = 0
         self.target = 0
+        self.limit_holds = limit_holds
+        self.past_target = 0
         self.fills: Told = []
 
     def on_fill(self, fill: Fill) -> None:
         price, side = fill.price_ticks, -int(fill.side)
         if fill.reason is ExitReason.ENTRY_BEYOND_STOP and side * self.fills[-1][2] >= side * self.target:
-            price = side * max(side * price, side * self.target)
+            self.past_target += price != side * max(side * price, side * self.target)
+            if self.limit_holds:
+                price = side * max(side * price, side * self.target)
         self.fills.append((self.bar, int(fill.side) * fill.qty, price))
 
     def on_unfilled(self, order_ref: str, outcome: object) -> None:
@@ -94,9 +98,8 @@ def brackets(seed: int) -> Iterator[tuple[Side, int, int, int]]:
         yield side, int(rng.integers(1, 4)), int(rng.integers(4, 24)), int(rng.integers(6, 60))
 
 
-def by_paper(gateway: Gateway, terms: TermsOfTrade, seed: int, bars: int = BARS) -> Told:
+def by_paper(gateway: Gateway, terms: TermsOfTrade, seed: int, listener: Listener, bars: int = BARS) -> Told:
     """A bracket at each close at which nothing is open, at the paper broker."""
-    listener = Listener()
     broker = PaperBroker(instrument("NQ"), terms.as_row(instrument("NQ")), listener)
     orders = brackets(seed)
     for at in range(20, 20 + bars):
@@ -145,7 +148,8 @@ def by_gateway(gateway: Gateway, seed: int) -> Told:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("through", [0, 1])
-def test_brackets_fill_as_at_the_paper_broker(seed: int, through: int) -> None:
+@pytest.mark.parametrize("limit_holds", [True, False], ids=["exchange", "lockstep"])
+def test_brackets_fill_as_at_the_paper_broker(seed: int, through: int, limit_holds: bool) -> None:
     """Thousands of fills: gaps through stop and target, bars that reach both, entries past their own bracket."""
     terms = some_terms(target_through_ticks=through)
     gateway = Gateway(
@@ -153,6 +157,9 @@ def test_brackets_fill_as_at_the_paper_broker(seed: int, through: int) -> None:
         Calendar.load(),
         replace(TERMS, account=RICH, costs=Costs(slippage_ticks=1, through_ticks=through)),
     )
-    paper = by_paper(gateway, terms, seed)
+    gateway.exchange.matcher.limit_holds = limit_holds
+    listener = Listener(limit_holds=limit_holds)
+    paper = by_paper(gateway, terms, seed, listener)
     assert len(paper) > 1_000
+    assert listener.past_target
     assert by_gateway(gateway, seed) == paper

@@ -89,10 +89,10 @@ def trail(order: Resting, bar: Range, costs: Costs) -> Match | None:
     return Match(order=order, price_ticks=price, at_open=False)
 
 
-def beyond_match(children: list[Resting], entry: Match, costs: Costs) -> Match | None:
+def beyond_match(children: list[Resting], entry: Match, costs: Costs, *, limit_holds: bool) -> Match | None:
     """A bracket begins to work at or past one of its own levels: that leg goes at the price the entry met.
 
-    As the paper broker does it, but a limit order never fills worse than its limit.
+    As the paper broker does it; but where `limit_holds` a limit order never fills worse than its limit.
     """
     held = int(entry.order.side)
     stop = _nearest(held, (each for each in children if each.level_ticks is not None))
@@ -107,7 +107,9 @@ def beyond_match(children: list[Resting], entry: Match, costs: Costs) -> Match |
         return Match(order=stop, price_ticks=price, at_open=entry.at_open)
     if limit is None:
         return None
-    return Match(order=limit, price_ticks=held * max(held * price, held * limit_ticks), at_open=entry.at_open)
+    if limit_holds:
+        price = held * max(held * price, held * limit_ticks)
+    return Match(order=limit, price_ticks=price, at_open=entry.at_open)
 
 
 def _is_awake(order: Resting, bar: Range) -> bool:

@@ -19,13 +19,18 @@ FIRST_TELLING, SECOND_TELLING = "01", "02"
 
 
 class Matcher:
-    """Fills are final when `fill` returns: booked, told, siblings ended, children at work."""
+    """Fills are final when `fill` returns: booked, told, siblings ended, children at work.
+
+    `limit_holds`: a target that the entry has filled past already is filled at its limit or better, as an exchange
+    does it. Without, it leaves at the market, slipped, as the paper broker and the training have it.
+    """
 
     def __init__(
         self, market: Market, account: Account, costs: Costs, notices: Notices, quirks: Quirks, ledger: Ledger
     ) -> None:
         self.book = OrderBook()
         self.executions: list[Execution] = []
+        self.limit_holds = True
         self._market = market
         self._account = account
         self._costs = costs
@@ -175,7 +180,7 @@ class Matcher:
             return
         for child in children:
             self.acknowledge(child)
-        beyond = fills.beyond_match(children, match, self._costs)
+        beyond = fills.beyond_match(children, match, self._costs, limit_holds=self.limit_holds)
         if beyond is not None:
             self.fill(beyond)
         elif bar is not None and not match.at_open:

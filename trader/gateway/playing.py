@@ -108,12 +108,13 @@ class Lockstep:
         self._tried: set[int] = set()
 
     def begin(self, gateway: Gateway) -> None:
-        """Find the client; from here on market orders fill at a probe, and not as they come."""
+        """Find the client; from here on market orders fill at a probe, and past their target as in a backtest."""
         self._client = next((each for each in gateway.server.sessions if each.wants.market), None)
         if self._client is not None:
             self._client.on_lost = self._stirred.set
         self._counted = self._count()
         gateway.exchange.fills_at_once = False
+        gateway.exchange.matcher.limit_holds = False
         gateway.clock.on_probe = self._probed
 
     async def opened(self, gateway: Gateway) -> None:
