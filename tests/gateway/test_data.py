@@ -2,9 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from gateway_builders import client_of, nq, running, some_bars, until
 from ib_insync import ContFuture, Contract, Future
+from msgspec.structs import replace
+
+from trader.adapters.columns import BarColumns
 
 UP = (8_000.0, 8_010.0, 7_995.0, 8_004.0)
 
@@ -104,3 +108,30 @@ async def test_contracts_are_found_by_what_is_said_of_them(asked: Contract, foun
             (again,) = await ib.reqContractDetailsAsync(Contract(conId=each.contract.conId))
             assert again.contract.lastTradeDateOrContractMonth == each.contract.lastTradeDateOrContractMonth
             assert each.tradingHours.startswith("20191202:1700-20191203:1600;")
+
+
+async def test_the_next_month_has_a_price_before_its_first_bar() -> None:
+    """A file changes from one month to the next with an offset: before, the next one costs that much more.
+
+    The file's bars may name the later month first.
+    """
+    columns = some_bars(UP, before=20, after=10)
+    async with running(with_a_roll(columns)) as gateway, client_of(gateway) as ib:
+        months = await ib.reqContractDetailsAsync(Future("NQ", exchange="CME"))
+        assert [each.contract.localSymbol for each in months] == ["NQZ9", "NQH0", "NQM0"]
+        closes = [
+            [bar.close for bar in await ib.reqHistoricalDataAsync(month, "", "600 S", "1 min", "TRADES", useRTH=False)]
+            for month in (Future("NQ", "201912", "CME"), Future("NQ", "202003", "CME"))
+        ]
+        assert closes == [[8_000.0] * 10, [8_021.5] * 10]
+
+
+def with_a_roll(columns: BarColumns) -> BarColumns:
+    """NQZ19 up to bar 25, then NQH20, 21.5 points dearer."""
+    at = np.arange(len(columns))
+    return replace(
+        columns,
+        symbols=("NQH20", "NQZ19"),
+        symbol_index=(at < 25).astype(np.int64),
+        roll_offset=np.where(at == 25, 21.5, 0.0),
+    )

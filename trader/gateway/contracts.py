@@ -54,7 +54,7 @@ class ContractTable:
     """All months, found by what a request says of them."""
 
     def __init__(self, market: Instrument, codes: list[str]) -> None:
-        names = list(dict.fromkeys(codes))
+        names = sorted(set(codes), key=contract_year_month)
         self.market = market
         self._months = [month(market, code) for code in [*names, after(market, names[-1])]]
         self._by_code = {each.code: each for each in self._months}

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trader.adapters.columns import BarColumns
 from trader.domain.bars import Bar
@@ -147,6 +148,7 @@ class Market:
         bars = [
             bar for bar in self._columns.rows(first, max(first, last)).to_bars() if self.contract_of(bar) == contract
         ]
+        bars = bars or self._before_its_first(contract, first, last)
         if end_ns is None and self.is_forming and self.front == contract:
             bars.append(_opened(self.bar))
         return list(merged(bars, size))
@@ -166,6 +168,22 @@ class Market:
         codes = [index for index, code in enumerate(self._codes) if code == contract.code]
         places = np.flatnonzero(np.isin(self._columns.symbol_index, codes))
         return int(self._columns.ts_open_ns[places[0]]) if len(places) else None
+
+    def _before_its_first(self, contract: Contract, first: int, last: int) -> list[Bar]:
+        """Bars of a month that the file has only from its roll on: those of the month before, dearer by the offset of
+        the roll where that is known, so that both months have a price there."""
+        codes = [index for index, code in enumerate(self._codes) if code == contract.code]
+        places = np.flatnonzero(np.isin(self._columns.symbol_index, codes))
+        begins = int(places[0]) if len(places) else 0
+        offset = float(self._columns.roll_offset[begins])
+        if not begins or not offset or last > begins:
+            return []
+        old = self.contract_of(self.bar_at(begins - 1))
+        bars = [bar for bar in self._columns.rows(first, max(first, last)).to_bars() if self.contract_of(bar) == old]
+        return [
+            replace(bar, open=bar.open + offset, high=bar.high + offset, low=bar.low + offset, close=bar.close + offset)
+            for bar in bars
+        ]
 
     def _start_ns(self, duration: str, until_ns: int) -> int:
         count, _, unit = duration.partition(" ")
