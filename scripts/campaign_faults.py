@@ -3,7 +3,7 @@
 Usage: python scripts/campaign_faults.py [--seeds 2000] [--first 1] [--workers 2] [--out runs/campaign-faults.jsonl]
        python scripts/campaign_faults.py --seed N -v
 
-Each seed draws a script of one to six faults, a foreign policy and a strategy that acts nearly every bar. Its line in
+Each seed draws a script of two to ten faults, a foreign policy and a strategy that acts nearly every bar. Its line in
 `--out` says what was wrong; seeds that have a line there are not played again. At the end a table of the verbs: in how
 many scenarios each fired, and how often. Exit 1 where a scenario failed or a verb fired fewer than 50 times.
 """

@@ -11,7 +11,7 @@ from trader.gateway.layouts import Message, Request
 from trader.gateway.orders import Kind, Leg, Step
 
 SETTLING_BARS = 6
-FAULTS = (1, 6)
+FAULTS = (2, 10)
 REFUSALS = (110, 200, 201, 203, 321, 387, 434)
 LIES = (103, 104, 135, 161, 399, 2109, 10147, 10148, 10349)
 """Errors after which the client library believes an order cancelled, or that only warn; it works on."""
@@ -57,7 +57,7 @@ class Plan(Struct, frozen=True, kw_only=True):
 def draw(seed: int) -> Plan:
     """The scenario of a seed."""
     chance = random.Random(seed)  # noqa: S311 -- a scenario repeats itself, it keeps no secret
-    bars = chance.choice((30, 35, 40, 60))
+    bars = chance.choice((30, 32, 35, 60))
     policy = chance.choice(list(ForeignPolicy))
     qty = chance.choice((1, 1, 2, 3))
     verbs = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.randint(*FAULTS))
@@ -82,6 +82,8 @@ def _frame(verb: Verb, chance: random.Random, bars: int) -> Fault:
     del bars
     message = int(chance.choice(FRAMES))
     nth, rate = _when(chance, 40 if message in {0, 90} else 12, 0.02 if message == 0 else 0.3)
+    if verb is Verb.DROP and message == Message.POSITION:
+        nth, rate = chance.randint(1, 12), 0.0  # an answer that is complete without it says: flat
     if verb is Verb.TRUNCATE:
         nth, rate = chance.randint(1, 60 if message in {0, 90} else 10), 0.0
     seconds = round(chance.uniform(0.05, 20.0), 2)
@@ -178,12 +180,14 @@ def _by_hand(verb: Verb, chance: random.Random, bars: int) -> Fault:
 
 
 WEIGHTS = dict.fromkeys(Verb, 1.0) | {
-    Verb.EXPIRY: 0.25,
+    Verb.EXPIRY: 0.3,
     Verb.REJECT: 2.0,
     Verb.ERROR_ON: 3.0,
     Verb.PARTIAL: 2.0,
     Verb.FILL_BEFORE_CANCEL: 2.0,
     Verb.FILL_AFTER_CANCEL: 2.0,
+    Verb.LOSE: 2.0,
+    Verb.SWALLOW: 2.0,
 }
 DRAWN: dict[Verb, Callable[[Verb, random.Random, int], Fault]] = {
     Verb.DROP: _frame,

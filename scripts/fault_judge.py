@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from trader.adapters.ib.plan import ForeignPolicy
 from trader.gateway.checker import Findings
 from trader.gateway.ledger import Entry, Event
 from trader.gateway.orders import STOP_KINDS
@@ -36,7 +36,6 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """All that is known at the end. `up` are the spans in which the daemon was in step and could be heard, `doubts`
     those in which it was not sure of the broker's side. Positions are signed contracts."""
 
-    policy: ForeignPolicy
     entries: Sequence[Entry]
     findings: Findings
     end_s: float
@@ -52,6 +51,22 @@ class Evidence(Struct, frozen=True, kw_only=True):
 def judge(found: Evidence) -> list[str]:
     """What is wrong; empty where all is well."""
     return [*_exchange(found), *_books(found), *_protection(found), *_doubtful(found)]
+
+
+def ours_only(entries: Sequence[Entry]) -> list[Entry]:
+    """The ledger as if nobody else traded: what counts where others' contracts are ignored."""
+    held: dict[int, int] = {}
+    ours: list[Entry] = []
+    for entry in entries:
+        if entry.event is Event.SETTLED:
+            held[entry.con_id] = 0
+            ours.append(replace(entry, position=0))
+        elif entry.event is Event.EXECUTED and entry.order_ref:
+            held[entry.con_id] = held.get(entry.con_id, 0) + entry.side * entry.qty
+            ours.append(replace(entry, position=held[entry.con_id]))
+        elif entry.event is Event.LINK or (entry.order_ref and entry.event is not Event.MANUAL):
+            ours.append(entry)
+    return ours
 
 
 def stretches(found: Evidence) -> list[Stretch]:
@@ -81,7 +96,6 @@ class _Exchange:
     def __init__(self) -> None:
         self.working: dict[int, Entry] = {}
         self.positions: dict[int, int] = {}
-        self.ours: dict[int, int] = {}
 
     def take(self, entry: Entry) -> None:
         match entry.event:
@@ -91,8 +105,6 @@ class _Exchange:
                 self.working.pop(entry.perm_id, None)
             case Event.MANUAL | Event.SETTLED:
                 self.positions[entry.con_id] = entry.position
-                if entry.event is Event.SETTLED:
-                    self.ours[entry.con_id] = 0
             case Event.EXECUTED:
                 self._execute(entry)
             case Event.LINK:
@@ -100,8 +112,6 @@ class _Exchange:
 
     def _execute(self, entry: Entry) -> None:
         self.positions[entry.con_id] = entry.position
-        if entry.order_ref:
-            self.ours[entry.con_id] = self.ours.get(entry.con_id, 0) + entry.side * entry.qty
         if entry.remaining:
             self.working[entry.perm_id] = entry
         else:
@@ -112,16 +122,8 @@ class _Exchange:
         return sum(max(0, abs(qty) - self._covered(con_id, qty)) for con_id, qty in self.positions.items())
 
     @property
-    def naked_ours(self) -> int:
-        return sum(max(0, abs(qty) - self._covered(con_id, qty)) for con_id, qty in self.ours.items())
-
-    @property
     def all_qty(self) -> int:
         return sum(self.positions.values())
-
-    @property
-    def our_qty(self) -> int:
-        return sum(self.ours.values())
 
     def _covered(self, con_id: int, qty: int) -> int:
         return sum(
@@ -151,7 +153,7 @@ def _exchange(found: Evidence) -> Iterator[str]:
     if findings.orphans:
         yield f"orphans: {', '.join(findings.orphans)}"
     excused = _crossed_by_hand(found.entries)
-    wrong = [ref for ref in findings.wrong_sides if ref not in excused]
+    wrong = [ref for ref in findings.wrong_sides if ref and ref not in excused]
     if wrong:
         yield f"wrong side: {', '.join(wrong)}"
 
@@ -170,8 +172,7 @@ def _crossed_by_hand(entries: Sequence[Entry]) -> set[str]:
 
 def _books(found: Evidence) -> Iterator[str]:
     exchange = at_end(found.entries)
-    is_beside = found.policy is ForeignPolicy.IGNORE
-    there = exchange.our_qty if is_beside else exchange.all_qty
+    there = exchange.all_qty
     if not found.is_up_at_end:
         yield "the link is not up at the end"
     if found.book_qty != there:
@@ -182,15 +183,13 @@ def _books(found: Evidence) -> Iterator[str]:
         yield "state.db has no book"
     if found.log_status != "intact":
         yield f"the log is {found.log_status}"
-    naked = exchange.naked_ours if is_beside else exchange.naked
+    naked = exchange.naked
     if naked and not found.is_closing:
         yield f"{naked} contracts have no stop at the end, and nothing closes them"
 
 
 def _protection(found: Evidence) -> Iterator[str]:
     for each in stretches(found):
-        if each.is_foreign and found.policy is ForeignPolicy.IGNORE:
-            continue
         limit_s = FOREIGN_MAX_S if each.is_foreign else UNPROTECTED_MAX_S
         if each.linked_s > limit_s:
             yield f"unprotected for {each.linked_s:.1f} s with the link up, from {each.start_s:.1f} s on"

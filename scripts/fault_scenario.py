@@ -18,10 +18,11 @@ from typing import Any
 
 import structlog
 from fault_draws import SETTLING_BARS, Plan
-from fault_judge import Evidence, Span, judge
+from fault_judge import Evidence, Span, judge, ours_only
 from msgspec import Struct
 
 from trader.adapters.columns import BarColumns, concatenate
+from trader.adapters.ib.plan import ForeignPolicy
 from trader.adapters.state.database import StateDb
 from trader.adapters.synthetic import SyntheticMarket, generate
 from trader.analysis.verify import verify
@@ -164,6 +165,7 @@ def run_plan(plan: Plan, port: int, folder: Path) -> RunPlan:
             "ib.request_timeout_s=8",
             "ib.backoff_max_s=8",
             "ib.position_poll_s=10",
+            "ib.orders_poll_s=10",
             "ib.unresolved_s=20",
             "ib.outages.restart_at=null",
             f"state.dir={folder / 'state'}",
@@ -291,7 +293,9 @@ class Scenario:
             self._told.note(f"FAULT {verb.value} x{count} (bar {bar})")
 
     def _judged(self, gateway: Gateway, outside: Outside, *, is_up: bool) -> Outcome:
-        entries, findings = gateway.ledger.entries, check(gateway.ledger.entries, now_s())
+        whole = gateway.ledger.entries
+        entries = ours_only(whole) if self._plan.policy is ForeignPolicy.IGNORE else whole
+        findings = check(entries, now_s())
         book_qty, is_closing = 0, False
         log_status, kept_qty = "missing", None
         if self._assembled is not None:
@@ -301,7 +305,6 @@ class Scenario:
                 log_status = self._verified(self._assembled.run.log_path)
             kept_qty = self._restored(run_plan(self._plan, gateway.port, self._folder), outside)
         evidence = Evidence(
-            policy=self._plan.policy,
             entries=entries,
             findings=findings,
             end_s=now_s(),
@@ -313,7 +316,7 @@ class Scenario:
             log_status=log_status,
             kept_qty=kept_qty,
         )
-        lines = [*self._told.lines, *((entry.at_s, told_of(entry)) for entry in entries)]
+        lines = [*self._told.lines, *((entry.at_s, told_of(entry)) for entry in whole)]
         return Outcome(
             seed=self._plan.seed,
             wrong=[*self._wrong, *judge(evidence)],
