@@ -126,7 +126,7 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
     for remark in restored.remarks:
         log.warning("restored", remark=remark)
 
-    def on_up(bars: Sequence[Bar]) -> None:
+    def on_warm(bars: Sequence[Bar]) -> None:
         warm_up = None if made.log_path is None else write_warm_up(made.log_path, bars)
         head = parts.previous
 
@@ -136,6 +136,9 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
 
         if made.logbook is not None:
             made.logbook.restate(said)
+        log.info("warmed_up", bars=len(bars))
+
+    def on_up() -> None:
         if plan.source is None:
             running.begin()
         if parts.keeper is not None and not plan.protects:
@@ -146,7 +149,6 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
             mode=plan.stamp.mode,
             strategy=made.start.strategy,
             log=str(made.log_path),
-            warm_up_bars=len(bars),
         )
 
     return Gear(
@@ -156,6 +158,7 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
         stamp=plan.stamp,
         keeper=parts.keeper,
         restored=restored,
+        on_warm=on_warm,
         on_up=on_up,
         watch=_nothing,
         tick_s=TICK_S,

@@ -10,19 +10,19 @@ from msgspec import Struct
 
 from trader.adapters.live_stamp import LiveStamp
 from trader.desk import Desk
-from trader.domain.bars import Bar
 from trader.engine import Engine
 from trader.live.feeds import StoppableFeed
 from trader.live.keeper import Keeper
 from trader.live.restoring import Restored
-from trader.live.venue import Venue
+from trader.live.venue import OnWarm, Venue
 
 log = structlog.get_logger("trader.run")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Gear(Struct, frozen=True, kw_only=True):
-    """What a daemon is made of. `keeper` is None where nothing is kept; `on_up` is told of the bars it warmed up with.
+    """What a daemon is made of. `keeper` is None where nothing is kept; `on_warm` is told of the bars it warmed up
+    with, `on_up` is called when the first bar may come.
 
     `watch` is called about every `tick_s` seconds: what has to be looked at while no bar comes.
     """
@@ -33,7 +33,8 @@ class Gear(Struct, frozen=True, kw_only=True):
     stamp: LiveStamp
     keeper: Keeper | None
     restored: Restored
-    on_up: Callable[[tuple[Bar, ...]], None]
+    on_warm: OnWarm
+    on_up: Callable[[], None]
     watch: Callable[[], None]
     tick_s: float
 
@@ -80,14 +81,15 @@ class Daemon:
     async def _bring_up(self, tasks: asyncio.TaskGroup) -> bool:
         """Warm and reconciled; False where the end was asked for before."""
         gear = self._gear
-        getting_up = tasks.create_task(gear.venue.bring_up(gear.engine, gear.restored))
+        getting_up = tasks.create_task(gear.venue.bring_up(gear.engine, gear.restored, gear.on_warm))
         stopped = tasks.create_task(self._stopping.wait())
         await asyncio.wait({getting_up, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if not getting_up.done():
             getting_up.cancel()
             return False
-        gear.on_up(tuple(await getting_up))
+        await getting_up
+        gear.on_up()
         self._keep()
         return True
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from functools import partial
 
 import structlog
@@ -21,6 +21,7 @@ from trader.engine import Engine
 from trader.errors import LinkError, StateDamagedError
 from trader.live.quote_watch import QuoteWatch
 from trader.live.restoring import Restored
+from trader.live.venue import OnWarm
 from trader.ports import Feed
 
 log = structlog.get_logger("trader.run")
@@ -98,7 +99,7 @@ class IbVenue:
             for each in self.beside:
                 tasks.create_task(each())
 
-    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
+    async def bring_up(self, engine: Engine, restored: Restored, on_warm: OnWarm) -> None:
         """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come,
         and nothing is open."""
         before = await self._before(engine, restored)
@@ -107,6 +108,7 @@ class IbVenue:
         missed = [bar for bar in before if bar.ts_open_ns >= reached_ns] if is_simulated and reached_ns else []
         warm = before[: len(before) - len(missed)]
         engine.warm_up(warm)
+        on_warm(tuple(warm))
         if missed:
             log.warning("caught_up", bars=await engine.catch_up(missed))
         if before:
@@ -114,7 +116,6 @@ class IbVenue:
         self._connect(engine)
         if is_simulated:
             engine.controls.reconciled()
-        return warm
 
     def tick(self) -> None:
         """What is due by the clock, bar or no bar."""

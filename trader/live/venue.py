@@ -1,6 +1,6 @@
 """Where a daemon's bars come from and its orders go: what differs between a replay and Interactive Brokers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from trader.adapters.control.messages import LinkStatus
@@ -10,13 +10,16 @@ from trader.engine import Engine
 from trader.live.restoring import Restored
 from trader.ports import Feed
 
+OnWarm = Callable[[tuple[Bar, ...]], None]
+"""Is told which bars the engine was warmed up with, before the first bar is booked: the log begins with them."""
+
 
 class Venue(Protocol):
     """One run's. `run` is its background task; `bring_up` ends when entries may begin.
 
-    `bring_up` warms the engine up, books what was missed, and sees that book and broker agree; the bars that it warmed
-    up with. `tick` is called about once a second, `drained` awaited at the end. `reconcile` compares book and broker
-    anew, LinkError where that takes too long; `link` is how the connection stands, None where there is none.
+    `bring_up` warms the engine up, says by `on_warm` with which bars, books what was missed, and sees that book and
+    broker agree. `tick` is called about once a second, `drained` awaited at the end. `reconcile` compares book and
+    broker anew, LinkError where that takes too long; `link` is how the connection stands, None where there is none.
     """
 
     @property
@@ -24,7 +27,7 @@ class Venue(Protocol):
 
     async def run(self) -> None: ...
 
-    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]: ...
+    async def bring_up(self, engine: Engine, restored: Restored, on_warm: OnWarm) -> None: ...
 
     def tick(self) -> None: ...
 
@@ -51,12 +54,12 @@ class ReplayVenue:
     async def run(self) -> None:
         """Nothing goes on beside a replay."""
 
-    async def bring_up(self, engine: Engine, restored: Restored) -> Sequence[Bar]:
+    async def bring_up(self, engine: Engine, restored: Restored, on_warm: OnWarm) -> None:
         """Take in what came before, and begin."""
         del restored
         engine.warm_up(self._before)
+        on_warm(tuple(self._before))
         engine.controls.reconciled()
-        return self._before
 
     def tick(self) -> None:
         """Time is the bars'."""
