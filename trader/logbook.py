@@ -44,6 +44,10 @@ class Logbook:
         """Lines that wait for the disk."""
         return self._journal.backlog
 
+    def has_written(self, lines: int, patience_s: float) -> bool:
+        """Wait for the first so many lines, but not longer; whether the system has them. From any thread."""
+        return self._journal.has_written(lines, patience_s)
+
     def restate(self, change: Callable[[StartRecord], StartRecord]) -> None:
         """Say more in the manifest, before the first bar: what was restored, and what features began from."""
         if self._start is None:

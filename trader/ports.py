@@ -149,8 +149,9 @@ class RunLog(Protocol):
 class Journal(Protocol):
     """Takes finished lines, a file a session, without making the loop wait for a disk.
 
-    `is_healthy` is False once a line could not be kept: entries stop, protection goes on. `backlog` is how many lines
-    wait for the disk. `aside` takes a line of the advisor log, which may be lost and never stops anything.
+    `is_healthy` is False once a line could not be kept: entries stop, protection goes on. `backlog` is how many
+    lines wait for the disk; `has_written` waits for the first so many, from any thread, and says whether they are
+    written. `aside` takes a line of the advisor log, which may be lost and never stops anything.
     """
 
     @property
@@ -162,6 +163,8 @@ class Journal(Protocol):
     def begin_file(self, session_date: str) -> None: ...
 
     def write(self, line: bytes) -> None: ...
+
+    def has_written(self, lines: int, patience_s: float) -> bool: ...
 
     def aside(self, line: bytes) -> None: ...
 

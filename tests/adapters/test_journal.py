@@ -166,6 +166,21 @@ class TestLiveJournal:
         assert journal.is_healthy
         assert_two_days(tmp_path / "run")
 
+    def test_line_counts_as_written_once_it_stands_in_its_file(self, journal: LiveJournal) -> None:
+        """Whoever names it in another file waits for that; a line that has not come is waited for in vain."""
+        journal.begin_file(DAY)
+        journal.write(b"one\n")
+        assert journal.has_written(1, 10.0)
+        assert contents(journal.path) == {file_name(DAY): b"one\n"}
+        assert not journal.has_written(2, 0.0)
+
+    def test_line_that_is_lost_is_not_waited_for(self, journal: LiveJournal) -> None:
+        """The disk has refused it: the wait ends at once, however long it might be."""
+        (journal.path / file_name(DAY)).mkdir()
+        journal.begin_file(DAY)
+        journal.write(b"one\n")
+        assert not journal.has_written(1, 1e6)
+
     def test_run_of_that_name_is_not_written_over(self, tmp_path: Path) -> None:
         """A live run is a process's life: its folder is its own."""
         (tmp_path / "run").mkdir()

@@ -143,6 +143,16 @@ def test_report_of_trades_without_their_fills_is_refused():
         reported(tally)
 
 
+def test_report_of_a_run_that_found_a_position_needs_no_fill_of_its_entry():
+    """An earlier run has counted it, or somebody else has traded."""
+    tally = Tally(NQ)
+    tally.goes_on()
+    tally.trade(a_trade())
+    tally.fill(a_fill(ExitReason.STOP))
+    report = reported(tally)
+    assert (report.trades.trades, report.result.commissions_usd) == (1, 2.25)
+
+
 def test_decisions_of_bars_are_counted_by_action_method_and_rule_in_force():
     """Of four bars in the window one has a rule in force; a fifth, outside, does not count for the share."""
     tally = Tally(NQ)

@@ -27,6 +27,7 @@ from live_builders import (
     lived,
     read,
 )
+from msgspec.structs import replace
 
 from trader.adapters.paper_broker import NO_FAULTS, Faults
 from trader.adapters.state.database import StateDb
@@ -34,6 +35,7 @@ from trader.adapters.state.records import GoodConfiguration, State
 from trader.adapters.state.writer import WriterLimits
 from trader.domain.decisions import Rule
 from trader.errors import StateFailedError
+from trader.live.keeper import Keeper
 from trader.live.sections import progress_of
 
 SEED = 7
@@ -203,6 +205,26 @@ def test_what_a_broker_queues_in_the_same_turn_is_made_with_what_it_came_to(tmp_
     assert (before.configuration, after.configuration) == (None, configuration)
     assert after.generation == before.generation + 1
     assert after.book != before.book
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+def test_head_of_a_line_that_is_not_written_yet_is_not_kept(is_written: bool, tmp_path: Path) -> None:
+    """The log is another thread's: after a crash its end would look cut off. What the line tells of is kept."""
+    life = Life(tmp_path / "state")
+    asked: list[float] = []
+
+    def has_written(lines: int, patience_s: float) -> bool:
+        asked.append(patience_s)
+        return is_written
+
+    life.keeper = Keeper(life.writer, replace(life.source, has_written=has_written), life.found)
+    for bar in bars()[:3]:
+        asyncio.run(life.live((bar,)))
+        asyncio.run(life.keeper.on_disk())
+    state = life.end()
+    assert state.progress == progress_of(life.engine.reached())
+    assert (state.log_head is not None) == is_written
+    assert [patience_s > 0 for patience_s in asked] == [True, is_written, is_written]
 
 
 def test_what_did_not_change_is_not_written_again(tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ class ReplayJournal:
         except OSError as error:
             raise _unwritable(self._part, error) from error
 
+    def has_written(self, lines: int, patience_s: float) -> bool:
+        """A replay that is cut leaves no log at all."""
+        del lines, patience_s
+        return True
+
     def aside(self, line: bytes) -> None:
         """Append one line to the session's advisor log."""
         try:
@@ -117,6 +122,8 @@ class LiveJournal:
             raise _unwritable(self.path, error) from error
         self._queue: queue.Queue[tuple[str, bytes]] = queue.Queue(queue_records)
         self._session = ""
+        self._written = 0
+        self._has_moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
@@ -140,6 +147,12 @@ class LiveJournal:
             self._queue.put_nowait((file_name(self._session), line))
         except queue.Full:
             self._fail("the queue of the journal is full")
+
+    def has_written(self, lines: int, patience_s: float) -> bool:
+        """Wait for the first so many lines, but not longer; whether the system has them. From any thread."""
+        with self._has_moved:
+            self._has_moved.wait_for(lambda: self._written >= lines or not self.is_healthy, patience_s)
+            return self._written >= lines
 
     def aside(self, line: bytes) -> None:
         """Queue one line of the advisor log; it is the first to go where the writer cannot follow."""
@@ -176,7 +189,9 @@ class LiveJournal:
     def _fail(self, why: str) -> None:
         if self.is_healthy:
             log.error("journal_failed", reason=why, effect="entries stop, protection goes on")
-        self.is_healthy = False
+        with self._has_moved:
+            self.is_healthy = False
+            self._has_moved.notify_all()
 
     def _lose_aside(self, why: str) -> None:
         if not self._has_lost_asides:
@@ -209,6 +224,9 @@ class LiveJournal:
                     session = wanted
                 file.write(line)
                 file.flush()
+                with self._has_moved:
+                    self._written += 1
+                    self._has_moved.notify_all()
             except OSError as error:
                 is_broken = True
                 self._fail(str(error))

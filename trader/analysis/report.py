@@ -40,6 +40,7 @@ class Tally:
         self._advice: Counter[AdviceStatus] = Counter()
         self._late_answers = 0
         self._fills = 0
+        self._is_whole = True
         self._commission_cents = 0
         self._slipped_qty = 0
         self._forced_qty = 0
@@ -70,6 +71,10 @@ class Tally:
         self._close_ns = close_ns
         if equity_cents_running != self._equity_cents:
             self._mark(equity_cents_running)
+
+    def goes_on(self) -> None:
+        """An account that outlives runs: a trade may have begun in an earlier one, or by somebody else's hand."""
+        self._is_whole = False
 
     def veto(self, rules: Iterable[Rule]) -> None:
         """Count a decision that these rules blocked."""
@@ -108,8 +113,9 @@ class Tally:
         bars_per_s: float | None = None,
         is_closed: bool = True,
     ) -> Report:
-        """The figures so far; the tally may go on. InvariantError where trades were counted without their fills."""
-        if self._fills < 2 * self._trades.count:
+        """The figures so far; the tally may go on. InvariantError where trades were counted without their fills, unless
+        the run has gone on from another."""
+        if self._is_whole and self._fills < 2 * self._trades.count:
             msg = f"{self._trades.count} trades were counted with {self._fills} fills: commissions would be wrong"
             raise InvariantError(msg)
         first, last = (self._first_session, self._session) if self._session else (None, None)

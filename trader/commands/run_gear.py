@@ -23,7 +23,7 @@ from trader.kernels.book import Terms
 from trader.live.keeper import Keeper, entries_end
 from trader.live.paper_ledger import Simulated, simulated
 from trader.live.restoring import Restored, restore
-from trader.live.sections import Source
+from trader.live.sections import Source, no_log
 from trader.live.venue import ReplayVenue, Venue
 from trader.ports import Alerts, Broker
 from trader.records import PreviousRun
@@ -82,6 +82,7 @@ def put_together(plan: RunPlan, state: StateDb | None, alerts: Alerts, outside: 
         plan.stamp.is_caught_up = lambda: controls.is_catching_up
         source = _source(plan, run, None if simulation is None else simulation.made)
         restored = restore(kept, source, outside.wall_ns())
+        run.tally.goes_on()
         if away is not None:
             away.restore(run, kept)
         troubles.told.append(entries_end(run.engine.controls, asyncio.get_running_loop()))
@@ -138,6 +139,7 @@ def _source(plan: RunPlan, run: Run, simulated: Simulated | None) -> Source:
         head=head,
         who=f"run {plan.stamp.run_id}",
         gate=run.gate,
+        has_written=no_log if logbook is None else logbook.has_written,
     )
 
 

@@ -11,11 +11,15 @@ import threading
 from collections.abc import Callable
 
 from trader.adapters.state.database import StateDb
-from trader.adapters.state.records import GoodConfiguration, Section, State
+from trader.adapters.state.records import GoodConfiguration, LogHead, Section, State
 from trader.adapters.state.writer import StateWriter
 from trader.controls import Controls
 from trader.live.paper_ledger import Note
 from trader.live.sections import Source, takes_of
+from trader.live.session_books import KEPT_NS
+
+LOG_PATIENCE_S = 0.25
+"""How long the state waits for a line of the log; the line's head is then not kept."""
 
 
 class Keeper:
@@ -29,13 +33,17 @@ class Keeper:
         """`found` is what the state held when the run began, and what the run has been given of it."""
         self._writer = writer
         self._simulated = source.simulated
+        self._engine = source.engine
+        self._forgot_in = ""
         self._takes = [(take, _Last()) for take in takes_of(source, found)]
-        self._newest = _Change([], [])
+        self._log = _Log(source.has_written)
+        self._newest = _Change([], [], self._log)
         self._newest.take()
 
     def after_bar(self) -> None:
         """A bar has been decided, and its orders have left."""
         self._keep()
+        self._forget()
 
     def after_event(self) -> None:
         """Something happened between two bars: a fill, a command, a session that began or ended."""
@@ -49,6 +57,17 @@ class Keeper:
         """Come back when all that was kept so far is on the disk; StateFailedError where it cannot be."""
         await self._writer.durable(_nothing)
 
+    def _forget(self) -> None:
+        """In each session, once nothing is open: what the simulated broker did long ago. A real one's is compared
+        before, by `SessionBooks`."""
+        parts, session = self._engine.parts, self._engine.passage.session
+        if self._simulated is None or session is None or session.date == self._forgot_in:
+            return
+        if not parts.book.position_qty and not parts.book.working:
+            self._forgot_in = session.date
+            before_ns = session.open_ns - KEPT_NS
+            self._writer.soon(lambda state: state.forget_ended(before_ns))
+
     def _keep(self) -> None:
         if not self._writer.is_healthy:
             return
@@ -56,7 +75,7 @@ class Keeper:
         notes = [] if self._simulated is None else self._simulated.ledger.drain()
         if not notes and (not sections or self._newest.absorb(sections)):
             return
-        self._newest = _Change(notes, sections)
+        self._newest = _Change(notes, sections, self._log)
         self._writer.soon(self._newest)
         self._writer.hand_over()
 
@@ -75,11 +94,25 @@ class _Last:
         return section
 
 
+class _Log:
+    """The decision log, which another thread writes: a head that is kept before its line would look like a cut log."""
+
+    def __init__(self, has_written: Callable[[int, float], bool]) -> None:
+        self._has_written = has_written
+        self._is_prompt = True
+
+    def has(self, head: LogHead) -> bool:
+        """Whether the line is written; waits for it, unless the one before was waited for in vain."""
+        self._is_prompt = self._has_written(head.lines, LOG_PATIENCE_S if self._is_prompt else 0.0)
+        return self._is_prompt
+
+
 class _Change:
     """What has happened, then what it has come to; until the writer takes it, what it has come to since."""
 
-    def __init__(self, notes: list[Note], sections: list[Section]) -> None:
+    def __init__(self, notes: list[Note], sections: list[Section], log: _Log) -> None:
         self._notes = notes
+        self._log = log
         self._sections = {type(section): section for section in sections}
         self._is_taken = False
         self._lock = threading.Lock()
@@ -100,7 +133,8 @@ class _Change:
         self.take()
         for note in self._notes:
             note(state)
-        state.keep(*self._sections.values())
+        sections = self._sections.values()
+        state.keep(*(each for each in sections if not isinstance(each, LogHead) or self._log.has(each)))
 
 
 def entries_end(controls: Controls, loop: asyncio.AbstractEventLoop) -> Callable[[str], None]:

@@ -33,13 +33,20 @@ Take = Callable[[], Section | None]
 """One section as it is now; None where this run has none. The same object again where it is known to be the same."""
 
 
+def no_log(lines: int, patience_s: float) -> bool:
+    """There is no line to wait for."""
+    del lines, patience_s
+    return True
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """Whose state is kept. `simulated` is None with a real broker, `cache` None where no answer is given twice.
 
     `gate` is what decides when the advisor is asked; a cache without it is asked as at a beginning.
 
     `advisor` names who is learned of, the same from run to run: market, strategy and back end, not what was learned.
-    `head` is the last line of the log so far (None before the first), `who` the run.
+    `head` is the last line of the log so far (None before the first), `who` the run. `has_written` waits so many
+    seconds for the first so many lines of the log, and says whether they are written; from any thread.
     """
 
     engine: Engine
@@ -49,6 +56,7 @@ class Source(Struct, frozen=True, kw_only=True):
     head: Callable[[], LogHead | None]
     who: str
     gate: Gate | None = None
+    has_written: Callable[[int, float], bool] = no_log
 
 
 def takes_of(source: Source, found: State) -> tuple[Take, ...]:
