@@ -220,9 +220,12 @@ async def life(
     server: Gateway,
     known: Known | None = None,
     link: dict[str, Any] | None = None,
+    *,
+    runs_late: bool = False,
     **terms: Any,
 ) -> AsyncIterator[Bench]:
-    """One life of a broker at a gateway; `known` is what the line of an earlier one has kept."""
+    """One life of a broker at a gateway; `known` is what the line of an earlier one has kept. `runs_late`: its task
+    begins only when the link is up."""
     state = StateDb(folder, ME)
     kept = state.snapshot()
     writer = StateWriter(state, WriterLimits(queue_changes=1_000, patience_s=5.0), lambda why: None)
@@ -240,10 +243,13 @@ async def life(
         made.on_sync(broker.sync)
         watcher.broker = broker
         brokers.append(broker)
-        running_task.append(tasks.create_task(broker.run()))
+        if not runs_late:
+            running_task.append(tasks.create_task(broker.run()))
 
     try:
         async with tasks, linked(server, before=build, **(link or {})) as up:
+            if runs_late:
+                running_task.append(tasks.create_task(brokers[0].run()))
             yield Bench(server, up, brokers[0], watcher, writer)
             running_task[0].cancel()
     except BaseExceptionGroup as several:

@@ -114,6 +114,19 @@ async def test_a_close_that_was_under_way_goes_on(tmp_path: Path) -> None:
             assert server.exchange.book.everything[-1].spec.order_ref == f"{REF}.c2"
 
 
+@pytest.mark.parametrize("runs_late", [True, False])
+async def test_a_stop_is_laid_in_the_first_synchronisation_whichever_task_begins_first(
+    tmp_path: Path, runs_late: bool
+) -> None:
+    """It leaves before the link is up, and the next one too."""
+    async with running() as server:
+        server.account.book(server.market.front, 1, LAST)
+        async with life(tmp_path, server, known(1), runs_late=runs_late) as bench:
+            assert bench.resting() == [(f"{REF}.p1", "STP", LAST - 40)]
+            server.exchange.cancel(1, bench.working[0].spec.order_id)
+            await bench.until(lambda: bench.resting() == [(f"{REF}.p2", "STP", LAST - 40)])
+
+
 async def test_a_position_in_another_month_is_refused_with_its_name(tmp_path: Path) -> None:
     """Nothing is sent."""
     async with running() as server:

@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from broker_builders import ME, a_bracket
 from ib_builders import until
 
 from trader.adapters.ib.sender import Job, Lane, Sender, SenderTerms
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.writer import StateWriter, WriterLimits
+from trader.errors import LinkError
 
 TERMS = SenderTerms(messages_a_window=40, window_s=1.0, disk_patience_s=0.05)
 
@@ -153,3 +155,29 @@ async def test_what_was_taken_before_the_loss_does_not_leave_after_it(tmp_path: 
         line.put("P-1", Lane.PROTECTIVE, intend=intend)
         await line.sender.idle()
         assert (line.sent, [name for name, _ in line.denied]) == ([], ["P-1"])
+
+
+async def test_what_was_put_in_vain_is_denied_and_its_reason_comes_out_alone(tmp_path: Path) -> None:
+    """Somebody has it served before its own task runs, and fails: nothing stays behind, and the task runs after it."""
+    writer = StateWriter(StateDb(tmp_path, ME), WriterLimits(queue_changes=1_000, patience_s=5.0), lambda why: None)
+    line = Line(Sender(TERMS, writer), writer)
+    line.sender.open()
+
+    async def fails() -> None:
+        async with line.sender.served():
+            line.put("P-1", Lane.PROTECTIVE)
+            line.put("E-1", Lane.ENTRY)
+            msg = "not in step"
+            raise LinkError(msg)
+
+    with pytest.raises(LinkError, match="not in step"):
+        await fails()
+    assert (line.sent, sorted(name for name, _ in line.denied), line.sender.is_idle) == ([], ["E-1", "P-1"], True)
+    line.sender.open()
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(line.sender.run())
+        line.put("P-2", Lane.PROTECTIVE)
+        await line.sender.idle()
+        task.cancel()
+    assert line.sent == ["P-2"]
+    writer.close()

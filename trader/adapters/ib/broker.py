@@ -122,12 +122,13 @@ class IbBroker:
             tasks.create_task(self._fail(), name="heard")
 
     async def sync(self) -> None:
-        """Be in step with the broker: the link's hook, after `run` has begun. LinkError: not yet.
+        """Be in step with the broker: the link's hook, whether `run` has begun or not. LinkError: not yet.
 
         ConfigurationError, at the first time only, where the account holds another month.
         """
         self._room.wire.attach(self._room.link.ib)
-        await self._asker.sync()
+        async with self._room.sender.served():
+            await self._asker.sync()
 
     async def idle(self) -> None:
         """Until everything that was taken has left, or has been denied."""

@@ -6,7 +6,8 @@ wait behind requests for prices.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from enum import StrEnum
 
 import structlog
@@ -73,6 +74,7 @@ class Sender:
             self._idle[lane].set()
         self._shut: str | None = "nothing may be sent yet"
         self._epoch = 0
+        self._serving = asyncio.Lock()
 
     @property
     def is_idle(self) -> bool:
@@ -113,9 +115,30 @@ class Sender:
 
     async def run(self) -> None:
         """Send, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
+        async with self._serving, asyncio.TaskGroup() as tasks:
             for lane in Lane:
                 tasks.create_task(self._serve(lane), name=f"sender {lane}")
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Send while inside, where `run` has not begun yet: whoever waits here for `idle` does not wait for ever."""
+        if self._serving.locked():
+            yield
+            return
+        is_whole = False
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(self.run(), name="sender")
+                try:
+                    yield
+                    is_whole = True
+                finally:
+                    if not is_whole:
+                        self.shut("what it was part of has failed")
+                    await self.idle()  # what has been taken leaves, or is denied
+                    serving.cancel()
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
 
     async def _serve(self, lane: Lane) -> None:
         while True:
