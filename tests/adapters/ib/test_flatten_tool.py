@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from gateway_builders import bracket, client_of, running, until
 
-from trader.adapters.ib.flatten_tool import ORDER_REF, Flattening, FlattenTerms
+from trader.adapters.ib.facts import OPERATOR_REF
+from trader.adapters.ib.flatten_tool import Flattening, FlattenTerms
 from trader.adapters.ib.library import load_library
 from trader.adapters.ib.wire import WireTerms
 from trader.domain.instruments import instrument
@@ -61,7 +62,7 @@ def position(gateway: Gateway) -> int:
 
 def closes(gateway: Gateway) -> list[tuple[str, int]]:
     """The executions of the command's own orders."""
-    return [(each.side, each.qty) for each in gateway.exchange.executions if each.order_ref == ORDER_REF]
+    return [(each.side, each.qty) for each in gateway.exchange.executions if each.order_ref == OPERATOR_REF]
 
 
 async def test_position_is_closed_then_all_orders_are_cancelled_and_it_is_proved() -> None:
@@ -293,12 +294,12 @@ async def test_position_in_another_month_is_closed_in_that_month() -> None:
 
 def is_own_fill(fields: Any) -> bool:
     """An execution of the command's."""
-    return fields[0] == Message.EXECUTION and ORDER_REF in map(str, fields)
+    return fields[0] == Message.EXECUTION and OPERATOR_REF in map(str, fields)
 
 
 def is_own_order(fields: Any) -> bool:
     """An order of the command's, as it is echoed."""
-    return fields[0] == Message.OPEN_ORDER and ORDER_REF in map(str, fields)
+    return fields[0] == Message.OPEN_ORDER and OPERATOR_REF in map(str, fields)
 
 
 def is_contract(fields: Any) -> bool:
