@@ -21,6 +21,7 @@ from trader.adapters.ib.supervisor import LinkTerms
 from trader.adapters.ib.wire import WireTerms
 from trader.domain.instruments import Instrument
 from trader.live.ib_venue import IbVenueTerms
+from trader.live.session_books import BooksTerms
 from trader.settings import Settings
 
 MINUTE_S = 60.0
@@ -160,6 +161,16 @@ def margin_terms(settings: Settings, *, lockstep: bool) -> MarginTerms:
         every_s=ib.margin_every_s,
         retry_s=MINUTE_S,
         age_s=0.0 if lockstep else ib.margin_age_s,
+    )
+
+
+def books_terms(settings: Settings) -> BooksTerms:
+    """The comparison after each session."""
+    return BooksTerms(
+        account=settings.ib.account or "",
+        every_s=10 * MINUTE_S,
+        settle_s=MINUTE_S,
+        slippage_ticks=settings.execution.slippage_ticks,
     )
 
 

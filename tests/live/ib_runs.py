@@ -95,10 +95,10 @@ class IbRun:
         return self.engine.parts.router._gate._figures != UNKNOWN
 
     @property
-    def price_age_ns(self) -> int | None:
-        """How long ago the last price was heard; None before the first."""
-        last = self.venue._feed.last
-        return None if last is None else self.clock.now_ns() - last.ts_ns
+    def has_opened(self) -> bool:
+        """The bar that the gateway is forming has been heard of."""
+        forming = self.venue._feed.forming
+        return forming is not None and forming.ts_ns == self.gateway.market.bar.ts_open_ns
 
     @property
     def log_lines(self) -> list[dict[str, Any]]:
@@ -139,11 +139,20 @@ def lines_in(log: Path) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def ib_run(
-    folder: Path, *changes: str, columns: BarColumns | None = None, **gateway: Any
+    folder: Path,
+    *changes: str,
+    columns: BarColumns | None = None,
+    prepare: Callable[[Gateway], object] | None = None,
+    **gateway: Any,
 ) -> AsyncIterator[IbRun]:
-    """A daemon over `folder`, up and warmed up; its first bar is the test's. It is drained at the end."""
+    """A daemon over `folder`, up and warmed up; its first bar is the test's. It is drained at the end.
+
+    `prepare` is handed the gateway before the daemon begins.
+    """
     terms = {"history_bars": HISTORY, "account": replace(TERMS.account, start_cents=5_000_000), **gateway}
     async with running(quiet_bars() if columns is None else columns, **terms) as server:
+        if prepare is not None:
+            prepare(server)
         overrides = [
             f"strategy.name={STRATEGY}",
             "advisor.backend=off",

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from gateway_builders import TERMS
 from ib_runs import ib_run, quiet_bars
@@ -9,6 +10,8 @@ from msgspec.structs import replace
 
 from trader.domain.alerts import AlertKind
 from trader.domain.orders import ExitReason
+from trader.domain.units import MINUTE_NS
+from trader.live.session_books import BooksFile
 
 BELOW = (7_996.0, 7_996.5, 7_995.5, 7_996.0)
 """Sixteen ticks lower, above the stop."""
@@ -34,7 +37,7 @@ async def test_an_entry_waits_for_a_price_that_is_not_too_old(tmp_path: Path) ->
         await run.until(lambda: run.margin_is_known)
         bars = run.engine.bars
         run.gateway.open_bar()
-        await run.until(lambda: run.price_age_ns == 0)
+        await run.until(lambda: run.has_opened)
         run.clock.ahead_s = 11.0
         await run.until(lambda: run.engine.bars > bars)
         run.gateway.finish_bar()
@@ -80,3 +83,26 @@ async def test_a_price_between_bars_that_breaks_a_limit_closes_and_halts(
         assert told == [{"rules": rule, "price_ticks": 7_996 * 4}]
         assert run.position_qty == 0
         assert len([each for each in run.gateway.exchange.book.everything if each.spec.parent_id == 0]) == 2
+
+
+async def test_a_session_that_has_ended_is_compared_and_told(tmp_path: Path) -> None:
+    """The position is closed, the session ends: a line and a file beside the log."""
+    async with ib_run(tmp_path) as run:
+        await run.until(lambda: run.margin_is_known)
+        await run.bar()
+        await run.entered()
+        run.engine.parts.router.flatten(ExitReason.OPERATOR)
+        run.engine.parts.router.release()
+        await run.until(lambda: not run.position_qty and not run.engine.parts.book.position_qty)
+        run.engine.controls.pause()
+        await run.bar()
+        run.gateway.market.skew_ns = 16 * 60 * MINUTE_NS
+        run.clock.ahead_s = 16 * 3_600.0
+        log = run.parts.run.log_path
+        assert log is not None
+        path = log / "books-2020-01-14.json"
+        await run.until(path.exists)
+        report = msgspec.json.decode(path.read_bytes(), type=BooksFile)
+        assert (report.is_equal, report.books.here.executions) == (True, 2)
+        assert [each.worse_cents for each in report.slippage.orders] == [0, 0]
+        assert run.alarms.of(AlertKind.BOOKS_DIFFER) == []

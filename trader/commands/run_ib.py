@@ -21,7 +21,15 @@ from trader.adapters.state.records import BrokerName, State
 from trader.adapters.state.writer import StateWriter
 from trader.app import Run
 from trader.assembly import order_limits_at_broker
-from trader.assembly_ib import broker_terms, feed_terms, link_terms, margin_terms, night_terms, venue_terms
+from trader.assembly_ib import (
+    books_terms,
+    broker_terms,
+    feed_terms,
+    link_terms,
+    margin_terms,
+    night_terms,
+    venue_terms,
+)
 from trader.commands.run_plan import RunPlan
 from trader.domain.account import AccountView
 from trader.domain.instruments import Instrument
@@ -30,6 +38,7 @@ from trader.live.bar_doubt import BarDoubt
 from trader.live.ib_venue import BrokerClock, IbVenue
 from trader.live.keeper import Keeper
 from trader.live.refusals import Refusals
+from trader.live.session_books import Around, SessionBooks
 from trader.live.watcher import Watcher
 from trader.ports import Alerts, Broker
 from trader.risk.margin import MarginFigures
@@ -75,6 +84,7 @@ class IbParts:
         self._broker: IbBroker | None = None
         self._watcher: Watcher | None = None
         self._margin: MarginDesk | None = None
+        self._books: SessionBooks | None = None
         self._through_ticks = 0
 
     @property
@@ -115,8 +125,22 @@ class IbParts:
         nights = Nights(night_terms(settings))
         venue = IbVenue(terms, self._link, self._feed, self._clock, nights, self._broker)
         if self._margin is not None and not terms.lockstep:
-            venue.beside.append(self._margin.run)
+            self._books = self._session_books(run)
+            venue.beside += [self._margin.run, self._books.run]
         return venue
+
+    def _session_books(self, run: Run) -> SessionBooks:
+        plan, book = self._plan, run.engine.parts.book
+        around = Around(
+            calendar=plan.calendar,
+            market=plan.market,
+            alerts=self._alerts,
+            now_ns=self._clock.now_ns,
+            bars=self._feed.missed,
+            folder=lambda: run.log_path,
+            is_flat=lambda: not book.position_qty and not book.working,
+        )
+        return SessionBooks(self._link, self._writer, books_terms(plan.settings), around)
 
     def _margin_desk(self, broker: IbBroker, router: Router) -> MarginDesk:
         settings = self._plan.settings
@@ -134,6 +158,8 @@ class IbParts:
         keeper.after_event()
         if self._margin is not None:
             self._margin.ask_soon()
+        if self._books is not None:
+            self._books.look_soon()
 
     def _doubt(self, run: Run) -> BarDoubt:
         book = run.engine.parts.book
@@ -151,6 +177,9 @@ class IbParts:
             if self._plan.wiring.lockstep:
                 await self._margin.sync()
             self._margin.ask_soon()
+        if self._books is not None:
+            self._books.contract = self._feed.pinned
+            self._books.look_soon()
 
     def _rolled(self, month: Pinned, offset: float) -> None:
         del offset
@@ -159,6 +188,8 @@ class IbParts:
         if self._margin is not None:
             self._margin.contract = month
             self._margin.ask_soon()
+        if self._books is not None:
+            self._books.contract = month
 
 
 def known_of(line: RouterState, account: AccountView, kept: State) -> Known:

@@ -16,6 +16,7 @@ from trader.adapters.state.records import Execution, Intent, IntentState, Leg
 from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
 from trader.domain.orders import Amend, Bracket, Cancel, ExitReason, Fill, Flatten, Order, Protect, Unfilled
+from trader.domain.units import DAY_NS
 from trader.errors import InvariantError
 from trader.kernels.book import Terms
 from trader.ports import Broker, OrderListener
@@ -23,6 +24,8 @@ from trader.ports import Broker, OrderListener
 Note = Callable[[StateDb], object]
 """A change of the state that is still to be made."""
 
+KEPT_NS = 8 * DAY_NS
+"""A real broker tells of a week's executions at most: what is older is never told again, and may be forgotten."""
 _STOPS = frozenset({ExitReason.STOP, ExitReason.BREAK_EVEN, ExitReason.TRAIL})
 _ENDS = {Unfilled.REJECTED: IntentState.REJECTED, Unfilled.CANCELLED: IntentState.CANCELLED}
 
@@ -39,6 +42,7 @@ class PaperLedger:
         self._broker: Broker | None = None
         self._notes: list[Note] = []
         self._now_ns = 0
+        self._entered_ns = 0
         self._counts: dict[str, int] = {}
         self._open: dict[str, Order] = {}
 
@@ -56,12 +60,16 @@ class PaperLedger:
         self._now_ns = now_ns
         for intent in intents:
             self._begin(intent.order_ref, intent.order)
+            if isinstance(intent.order, Bracket):
+                self._entered_ns = intent.ts_intended_ns
             if intent.state in ENDED:
                 del self._open[intent.order_ref]
 
     def submit(self, order: Order) -> None:
         """Note the order, and hand it on."""
         order_ref = self._ref_of(order)
+        if isinstance(order, Bracket):
+            self._note_oblivion()
         self._begin(order_ref, order)
         self._notes.append(partial(_intended, order_ref, order, self._now_ns))
         self._behind.submit(order)
@@ -133,6 +141,12 @@ class PaperLedger:
         if self._open.pop(order_ref, None) is not None:
             self._note_move(order_ref, state, why)
 
+    def _note_oblivion(self) -> None:
+        """With the first entry of a day, so while nothing is open: what ended long ago is dropped."""
+        before_ns, self._entered_ns = self._entered_ns, self._now_ns
+        if before_ns // DAY_NS != self._now_ns // DAY_NS:
+            self._notes.append(partial(_forgotten, self._now_ns - KEPT_NS))
+
     def _note_move(self, order_ref: str, state: IntentState, why: str | None = None) -> None:
         self._notes.append(partial(_moved, order_ref, state, self._now_ns, why))
 
@@ -190,6 +204,10 @@ def _intended(order_ref: str, order: Order, ts_ns: int, state: StateDb) -> None:
 
 def _moved(order_ref: str, to: IntentState, ts_ns: int, why: str | None, state: StateDb) -> None:
     state.moved(order_ref, to, ts_ns, why)
+
+
+def _forgotten(before_ns: int, state: StateDb) -> None:
+    state.forget_ended(before_ns)
 
 
 def _executed(execution: Execution, state: StateDb) -> None:

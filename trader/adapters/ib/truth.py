@@ -71,6 +71,16 @@ async def fetch_orders(link: TruthLink, pinned: Pinned, account: str) -> tuple[B
         return orders_among(await link.ask("all open orders", link.ib.reqAllOpenOrdersAsync()), pinned, account)
 
 
+async def fetch_executions(link: TruthLink, pinned: Pinned, account: str) -> tuple[Execution, ...]:
+    """The executions on this contract that the broker tells of, oldest first, with their costs as far as it has told.
+
+    It tells of the day's, from its midnight on. LinkError where the answer has no end.
+    """
+    with _lost_is_told():
+        fills = await link.ask("executions", link.ib.reqExecutionsAsync())
+        return _executions(fills, link.ib.fills(), pinned, account)
+
+
 async def fetch_position(link: TruthLink, pinned: Pinned, account: str) -> int:
     """The signed position in this contract; LinkError where the answer has no end."""
     with _lost_is_told():
