@@ -210,6 +210,26 @@ async def test_a_client_id_that_stays_in_use_gives_way_to_one_that_may_only_flat
             assert told.kinds == [AlertKind.LINK_LIMITED]
 
 
+async def test_own_client_id_is_tried_again_when_the_fallbacks_is_in_use_too() -> None:
+    """Two connections that are half dead: whichever id is free first is taken."""
+    async with running() as gateway:
+        gateway.server.held_ids.update((1, 9))
+        refused: list[int] = []
+        tell_326 = gateway.server.enter
+
+        def entering(session: Session, client_id: int) -> bool:
+            refused.append(client_id)
+            return tell_326(session, client_id)
+
+        gateway.server.enter = entering  # type: ignore[method-assign] # the order of the tries is what is asked for
+        async with linked(gateway, waits=False, fallback_client_id=9, in_use_tries=2, connect_timeout_s=60.0) as link:
+            await until(lambda: len(refused) >= 5)
+            assert refused[:5] == [1, 1, 9, 1, 9]
+            gateway.server.held_ids.discard(1)
+            await soon(link.wait_up())
+            assert link.may_trade
+
+
 async def test_a_gateway_that_is_not_up_yet_is_tried_again() -> None:
     """502 and 504 while it starts."""
     for code in (502, 504):

@@ -52,7 +52,8 @@ class Dialer:
         try:
             await wire.open(client_id)
         except InUseError:
-            self._refusals += 1
+            # Both are in use: one after the other, since either may be free again first.
+            self._refusals = terms.in_use_tries - 1 if self.is_fallback else self._refusals + 1
             raise
         finally:
             self._wire = None
