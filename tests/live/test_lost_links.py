@@ -1,4 +1,4 @@
-"""A link that goes while a bar is being settled, while bars of before are asked for, or at the end: the daemon lives."""
+"""A link that goes while a bar is settled, while bars of before are asked for, or at the end: the daemon lives."""
 
 import asyncio
 from collections.abc import Callable
