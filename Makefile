@@ -48,6 +48,9 @@ campaign-kill: .venv/.dev ## 300 kills of the daemon with each broker, restarted
 campaign-lockstep: .venv/.dev ## whole files over the real client in lockstep, against backtests; half an hour
 	$(BIN)/python scripts/campaign_lockstep.py
 
+campaign-realtime: .venv/.dev ## 20 bars in real time, at speed 1; 20 minutes
+	$(BIN)/python scripts/campaign_real_time.py
+
 docs: .venv/.core ## write the generated pages of docs/ again
 	$(BIN)/python scripts/make_docs.py
 
