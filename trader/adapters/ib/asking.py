@@ -138,7 +138,8 @@ class Asker:
             return
         whys, room.asks = room.asks, []
         room.ask_wanted.clear()
-        log.info("asking", why=whys or "poll")
+        if whys:
+            log.info("asking", why=whys)
         try:
             async with self._one_at_a_time:
                 is_certain = await self._look(self.contract)
