@@ -9,7 +9,25 @@ import pytest
 
 HERE = Path(__file__).parent
 OTHER_PYTHON = "IB_ASYNC_PYTHON"
-FILES = ("test_link.py", "test_link_wrongs.py", "test_link_clocks.py", "test_link_logs.py")
+FILES = (
+    "test_link.py",
+    "test_link_wrongs.py",
+    "test_link_clocks.py",
+    "test_link_logs.py",
+    "test_truth.py",
+    "test_broker.py",
+    "test_broker_client.py",
+    "test_broker_restart.py",
+    "test_second_orders.py",
+    "test_foreign.py",
+    "test_guard.py",
+    "test_contract.py",
+    "test_feed.py",
+    "test_feed_history.py",
+    "test_feed_rights.py",
+    "test_feed_roll.py",
+    "test_flatten_tool.py",
+)
 """Whoever writes tests that speak to the gateway through the client adds the file here."""
 
 
