@@ -155,17 +155,20 @@ def options(port: int, *changes: str, account: str | None = ACCOUNT) -> list[str
     return [part for each in (*sets, *changes) for part in ("--set", each)]
 
 
-@contextmanager
-def daemon(
-    folder: Path, arguments: Sequence[str], *, broker: str = "ib", python: Sequence[str] = (sys.executable, "-m")
-) -> Iterator[Daemon]:
-    """`trader run --feed ib` in a folder, killed at the end if it still runs; its locks lie in `folder`/xdg."""
+def environment(folder: Path) -> dict[str, str]:
+    """Locks of accounts lie in a folder of this test's own."""
     runtime = folder / "xdg"
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
+
+
+@contextmanager
+def daemon(folder: Path, arguments: Sequence[str], *, broker: str = "ib") -> Iterator[Daemon]:
+    """`trader run --feed ib` in a folder, killed at the end if it still runs; its locks lie in `folder`/xdg."""
     with subprocess.Popen(
-        [*python, "trader", "run", "--feed", "ib", "--broker", broker, *arguments],
+        [sys.executable, "-m", "trader", "run", "--feed", "ib", "--broker", broker, *arguments],
         cwd=folder,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"},
+        env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
