@@ -142,8 +142,12 @@ def at_end(entries: Sequence[Entry]) -> _Exchange:
 
 
 def _stretch(found: Evidence, start_s: float, end_s: float, *, is_foreign: bool) -> Stretch:
-    linked_s = sum(max(0.0, min(end_s, span.end_s) - max(start_s, span.start_s)) for span in found.up)
+    linked_s = _linked_s(found, start_s, end_s)
     return Stretch(start_s=start_s, end_s=end_s, linked_s=linked_s, is_foreign=is_foreign)
+
+
+def _linked_s(found: Evidence, start_s: float, end_s: float) -> float:
+    return sum(max(0.0, min(end_s, span.end_s) - max(start_s, span.start_s)) for span in found.up)
 
 
 def _exchange(found: Evidence) -> Iterator[str]:
@@ -152,20 +156,21 @@ def _exchange(found: Evidence) -> Iterator[str]:
         yield f"sent twice: {', '.join(findings.duplicates)}"
     if findings.orphans:
         yield f"orphans: {', '.join(findings.orphans)}"
-    excused = _crossed_by_hand(found.entries)
+    excused = _crossed_by_hand(found)
     wrong = [ref for ref in findings.wrong_sides if ref and ref not in excused]
     if wrong:
         yield f"wrong side: {', '.join(wrong)}"
 
 
-def _crossed_by_hand(entries: Sequence[Entry]) -> set[str]:
-    """Orders of ours that filled on what a human, or the exchange, had just made of the position."""
-    changed_s = float("-inf")
+def _crossed_by_hand(found: Evidence) -> set[str]:
+    """Orders of ours that filled on what a human, or the exchange, had made of the position before a poll could see."""
+    changed_s = 0.0
     crossed = set()
-    for entry in entries:
+    has_changed = False
+    for entry in found.entries:
         if entry.event in {Event.MANUAL, Event.SETTLED} or (entry.event is Event.EXECUTED and not entry.order_ref):
-            changed_s = entry.at_s
-        elif entry.event is Event.EXECUTED and entry.at_s - changed_s <= FOREIGN_MAX_S:
+            changed_s, has_changed = entry.at_s, True
+        elif has_changed and entry.event is Event.EXECUTED and _linked_s(found, changed_s, entry.at_s) <= FOREIGN_MAX_S:
             crossed.add(entry.order_ref)
     return crossed
 

@@ -270,8 +270,7 @@ class Scenario:
                 return
             if bar == self._plan.bars - SETTLING_BARS:
                 self._told.note("no new faults from here on")
-                for chance in self._mischief.chances:
-                    chance.is_over = True
+                self._mend(gateway)
             opened_s = now_s()
             market.into_bar_ns = lambda since_s=opened_s: min(
                 round((now_s() - since_s) * SPEED * SECOND_NS), round((MINUTE_S - 1) * SECOND_NS)
@@ -285,6 +284,14 @@ class Scenario:
             gateway.finish_bar()
             self._note_fired(bar, counts)
         await asyncio.sleep(REST_S)
+
+    def _mend(self, gateway: Gateway) -> None:
+        """Nothing goes wrong any more, and the broker finds out who has long gone."""
+        for chance in self._mischief.chances:
+            chance.is_over = True
+        for session in gateway.server.sessions:
+            if session.is_silent:
+                session.reset()
 
     def _note_fired(self, bar: int, counts: Counter[Verb]) -> None:
         new = self._mischief.fired - counts
