@@ -180,12 +180,12 @@ def _by_hand(verb: Verb, chance: random.Random, bars: int) -> Fault:
 
 
 WEIGHTS = dict.fromkeys(Verb, 1.0) | {
-    Verb.EXPIRY: 0.3,
+    Verb.EXPIRY: 0.4,
     Verb.REJECT: 2.0,
     Verb.ERROR_ON: 3.0,
     Verb.PARTIAL: 2.0,
-    Verb.FILL_BEFORE_CANCEL: 2.0,
-    Verb.FILL_AFTER_CANCEL: 2.0,
+    Verb.FILL_BEFORE_CANCEL: 3.0,
+    Verb.FILL_AFTER_CANCEL: 5.0,
     Verb.LOSE: 2.0,
     Verb.SWALLOW: 2.0,
 }
