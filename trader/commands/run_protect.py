@@ -7,7 +7,6 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from trader.adapters.state.database import StateDb, kept_identity
-from trader.adapters.state.lock import last_holder
 from trader.adapters.state.records import AccountIdentity, GoodConfiguration, State
 from trader.adapters.state.running import RunningFile
 from trader.app import open_bundle
@@ -113,7 +112,7 @@ def _by_last_good(error: ConfigurationError, files: FileOptions, bars: BarOption
         overrides=files.overrides or [],
         environ=os.environ,
     )
-    if folder is None or last_holder(folder) is None:
+    if folder is None:
         raise error
     identity = kept_identity(folder)
     if identity is None:
