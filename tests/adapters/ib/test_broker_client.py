@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from trader.adapters.ib.orders import Sending, library_order, target_draft
 from trader.adapters.ib.sender import SenderTerms
-from trader.domain.orders import AmendCause, ExitReason, Unfilled
+from trader.adapters.state.records import Leg
+from trader.domain.orders import AmendCause, Cancel, ExitReason, Unfilled
 from trader.gateway.faults import Fault, Verb
 from trader.gateway.session import Session
 from trader.gateway.wire import Fields
@@ -202,6 +203,50 @@ async def test_a_fill_inside_an_outage_is_told_once(tmp_path: Path, tells: bool)
         await bench.broker.rest()
         assert bench.watcher.exits == [(1, LAST - 41, ExitReason.STOP)]
         assert (bench.working, bench.watcher.naked) == ([], [])
+
+
+@pytest.mark.parametrize("tells", [True, False])
+async def test_a_cancel_inside_an_outage_is_heard_and_answered_after_it(tmp_path: Path, tells: bool) -> None:
+    """The stop ends: nothing is sent while nobody can be asked, and then one is laid."""
+    async with trading(tmp_path, Fault(do=Verb.OUTAGE, bar=0, tells=tells)) as bench:
+        await bench.enter()
+        room = bench.broker._room
+        bench.gateway.open_bar()
+        await bench.until(lambda: not bench.link.is_up)
+        bench.gateway.exchange.cancel(1, bench.working[-1].spec.order_id)
+        if tells:
+            await bench.until(lambda: not room.live(Leg.STOP))
+        assert len(bench.gateway.exchange.book.everything) == 3
+        bench.gateway.finish_bar()
+        bench.gateway.step()
+        await bench.until(lambda: (f"{REF}.p1", "STP", LAST - 40) in bench.resting())
+        assert bench.position_qty == 1
+
+
+async def test_an_entry_of_which_nothing_is_heard_in_time_is_taken_back(tmp_path: Path) -> None:
+    """It works at the exchange and every word of it is lost; its exits go with it."""
+    async with trading(tmp_path) as bench:
+        bench.gateway.exchange.fills_at_once = False
+        bench.gateway.server.tap = deaf_to(3, 5, 11, 53)
+        bench.broker.submit(a_bracket())
+        await bench.until(lambda: len(bench.working) == 3)
+        await bench.until(lambda: not bench.working)
+        assert (bench.position_qty, bench.watcher.fills) == (0, [])
+
+
+async def test_a_cancel_that_was_asked_for_comes_with_202_and_is_told_once(tmp_path: Path) -> None:
+    """The error is a confirmation."""
+    async with trading(tmp_path) as bench:
+        bench.gateway.exchange.fills_at_once = False
+        bench.broker.submit(a_bracket())
+        await bench.until(lambda: len(bench.working) == 3)
+        codes: list[int] = []
+        bench.link.on_error(lambda order_id, code, text: codes.append(code))
+        bench.broker.submit(Cancel(order_ref=REF))
+        await bench.until(lambda: 202 in codes and not bench.working)
+        await bench.calm()
+        assert (bench.watcher.unfilled, bench.watcher.broken) == ([(REF, Unfilled.CANCELLED)], [])
+        assert await bench.intents() == {REF: "cancelled", f"{REF}.x1": "filled"}
 
 
 async def test_what_is_wanted_in_an_outage_is_sent_after_it(tmp_path: Path) -> None:
