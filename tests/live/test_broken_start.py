@@ -1,17 +1,13 @@
 """A start on a broken configuration or model: what is open is protected; with nothing open it says what is wrong."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from daemon_processes import daemon_options, said, trader, until_open
 from gateway_builders import running
-from ib_runs import ACCOUNT, HISTORY, STRATEGY, ib_run, quiet_bars
+from ib_runs import ACCOUNT, HISTORY, ib_run, quiet_bars
 
 from trader.adapters.control.client import ask
 from trader.adapters.control.messages import CommandName, Request
@@ -19,7 +15,6 @@ from trader.commands.run_plan import Wiring
 from trader.commands.run_protect import plan_or_protect
 from trader.errors import BundleError, ConfigurationError, TraderError
 from trader.gateway.checker import check
-from trader.gateway.gateway import Gateway
 from trader.options import FileOptions, LiveBarOptions, ShortOptions
 from trader.settings import load_settings
 from trader.settings.whole import as_yaml, from_yaml, state_dir_named
@@ -35,67 +30,18 @@ def broken(folder: Path) -> Path:
     return path
 
 
-@asynccontextmanager
-async def daemon(folder: Path, port: int, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`trader run` as a process of its own; killed if a test leaves it."""
-    settings = {
-        "strategy.name": STRATEGY,
-        "execution.entry_window": "all",
-        "state.dir": folder / "state",
-        "journal.dir": folder / "logs",
-        "ib.account": ACCOUNT,
-        "ib.port": port,
-        "ib.warmup_sessions": 1,
-        "ib.grace_s": 0,
-    }
-    sets = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
-    (folder / "xdg").mkdir(mode=0o700, exist_ok=True)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "trader", "run", "--feed", "ib", "--broker", "ib", "--advisor", "off", *sets, *options),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(folder / "xdg"), "OMP_NUM_THREADS": "1"},
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def said(process: asyncio.subprocess.Process, event: str) -> dict[str, object]:
-    """Its next line about an event."""
-    assert process.stdout is not None
-    async with asyncio.timeout(60):
-        while line := await process.stdout.readline():
-            told: dict[str, object] = json.loads(line)
-            if told["event"] == event:
-                return told
-    msg = f"it ended and never said {event}"
-    raise AssertionError(msg)
-
-
-async def until_open(gateway: Gateway) -> None:
-    """Play bars until there is a position."""
-    async with asyncio.timeout(60):
-        await gateway.data.is_wanted.wait()
-        while not gateway.account.qty(gateway.market.front):
-            gateway.step()
-            await asyncio.sleep(0.1)
-
-
 async def test_killed_with_a_position_and_started_on_a_broken_file_it_protects_and_ends_in_order(
     tmp_path: Path,
 ) -> None:
     """By the last good configuration: nothing is entered, stop and target stay, SIGTERM is exit 0."""
     async with running(quiet_bars(), history_bars=HISTORY) as gateway:
-        async with daemon(tmp_path, gateway.port) as first:
+        async with trader(tmp_path, *daemon_options(tmp_path, gateway.port)) as first:
             await said(first, "started")
             await until_open(gateway)
             first.kill()
             await first.wait()
-        orders = len(gateway.exchange.book.everything)
-        async with daemon(tmp_path, gateway.port, "--config", str(broken(tmp_path))) as second:
+        orders, options = len(gateway.exchange.book.everything), daemon_options(tmp_path, gateway.port)
+        async with trader(tmp_path, *options, "--config", str(broken(tmp_path))) as second:
             why = await said(second, "protect_only")
             await said(second, "started")
             reply = await asyncio.to_thread(ask, tmp_path / "state", Request(command=CommandName.STATUS), patience_s=10)

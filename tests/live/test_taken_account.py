@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import signal
 from pathlib import Path
 
 import pytest
-from gateway_builders import client_of, nq
+from daemon_processes import daemon_options, said, sets, trader, until_open
+from gateway_builders import client_of, nq, running
 from gateway_builders import until as until_of
 from ib_insync import MarketOrder
-from ib_runs import QUIET, IbRun, ib_run, quiet_bars
+from ib_runs import HISTORY, QUIET, IbRun, ib_run, quiet_bars
 
 from trader.adapters.control.client import ask
 from trader.adapters.control.messages import CommandName, Reply, Request, Status
@@ -145,3 +147,28 @@ async def test_after_a_crash_nothing_is_entered_until_resume_if_so_configured(tm
             await run.bar()
         await run.entered()
     assert not RunningFile(tmp_path / "state").was_left
+
+
+async def test_a_daemon_that_was_stopped_during_flatten_sends_nothing_when_it_goes_on(tmp_path: Path) -> None:
+    """With the real processes: flat by the command, taken, given back, drained, and nothing was sent in between."""
+    async with running(quiet_bars(), history_bars=HISTORY) as gateway:
+        options = sets(tmp_path, gateway.port)
+        async with trader(tmp_path, *daemon_options(tmp_path, gateway.port)) as daemon:
+            await said(daemon, "started")
+            await until_open(gateway)
+            daemon.send_signal(signal.SIGSTOP)
+            sent = len(gateway.exchange.book.everything)
+            async with trader(tmp_path, "flatten", "--state", str(tmp_path / "state"), *options) as command:
+                assert await command.wait() == 0
+            assert gateway.account.qty(gateway.market.front) == 0
+            daemon.send_signal(signal.SIGCONT)
+            await said(daemon, "account_taken")
+            await said(daemon, "in_doubt")
+            taken = await status(tmp_path)
+            gateway.step()
+            back = await say(tmp_path, CommandName.RESUME, clear_kill=True)
+            assert (taken.position, taken.may_enter, back.ok) == (None, False, True)
+            assert len(gateway.exchange.book.everything) == sent + 1  # the command's own
+            daemon.send_signal(signal.SIGTERM)
+            assert await daemon.wait() == 0
+        assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean
