@@ -119,9 +119,10 @@ class Entering:
             )
 
     def mark_working(self) -> None:
-        """HOLD is all there is while something is on its way, or a position has no stop."""
-        has_no_stop = self._holding.order_ref != "" and not self._book.view().stop_ticks
-        self._book.set_working(on=self._entry_working or self._holding.is_closing or has_no_stop)
+        """HOLD is all there is while something is on its way, or a position has no stop, or is none of ours."""
+        holding = self._holding
+        has_no_stop = holding.order_ref != "" and not self._book.view().stop_ticks
+        self._book.set_working(on=self._entry_working or holding.is_closing or has_no_stop or holding.is_spared)
 
     def state(self) -> EnteringState:
         """What a restart needs."""

@@ -47,6 +47,9 @@ class Holding:
         self._closing_ref = ""
         self._closing_qty = 0
         self._close_reason: ExitReason | None = None
+        self._foreign_qty = 0
+        self.spares_foreign = False
+        """What somebody else has opened is protected, and closed by nobody but the operator."""
 
     @property
     def order_ref(self) -> str:
@@ -63,6 +66,16 @@ class Holding:
         """Somebody else has opened it."""
         return self._order_ref.startswith(f"{FOREIGN_REF}-")
 
+    @property
+    def spared_qty(self) -> int:
+        """Contracts of the position that are somebody else's, and are left to them."""
+        return self._foreign_qty if self.spares_foreign else 0
+
+    @property
+    def is_spared(self) -> bool:
+        """All of the position is somebody else's, and is left to them."""
+        return 0 < abs(self._book.position_qty) <= self.spared_qty
+
     def owns(self, order_ref: str) -> bool:
         """Whether an order of this reference may open, protect or close the position."""
         return order_ref in {self._order_ref, self._closing_ref} or not self._order_ref
@@ -70,6 +83,8 @@ class Holding:
     def take(self, fill: Fill) -> Booked:
         """Book an execution under the reference that the position has then, and tell of it."""
         booked = self._trip.take(fill)
+        has_turned = booked.before_qty * booked.after_qty < 0
+        self._foreign_qty = 0 if has_turned else min(self._foreign_qty, abs(booked.after_qty))
         self._news.executions.append(fill)
         self._news.fills.append(booked.fill)
         if booked.trade is not None:
@@ -82,9 +97,10 @@ class Holding:
         return booked
 
     def take_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> Booked:
-        """Book what somebody else has traded."""
+        """Book what somebody else has traded: out of what is theirs first, then out of what is ours."""
+        foreign_qty = self._foreign_qty
         reduces = self._book.position_qty * signed_qty < 0
-        return self.take(
+        booked = self.take(
             Fill(
                 order_ref=foreign_ref(ts_ns),
                 nth=1,
@@ -97,6 +113,13 @@ class Holding:
                 reason=ExitReason.FOREIGN if reduces else None,
             )
         )
+        if not reduces:
+            self._foreign_qty = foreign_qty + abs(signed_qty)
+        elif booked.before_qty * booked.after_qty < 0:
+            self._foreign_qty = abs(booked.after_qty)
+        else:
+            self._foreign_qty = max(foreign_qty - abs(signed_qty), 0)
+        return booked
 
     def amend(self, cause: AmendCause, stop_ticks: int) -> None:
         """Move what rests behind the position; an anchoring completes an entry: at once, and no intent of its own."""
@@ -120,14 +143,18 @@ class Holding:
     def close(
         self, reason: ExitReason, order_ref: str | None = None, qty: int | None = None, *, at_once: bool = False
     ) -> None:
-        """Close at the market what is open, or `qty` of it under another reference, unless it is being closed."""
+        """Close at the market what is open, or `qty` of it under another reference, unless it is being closed.
+
+        What is spared stays open, but for the operator.
+        """
         position = self._book.position_qty
-        if self._closing_qty or not position:
+        ours = abs(position) - (0 if reason is ExitReason.OPERATOR else self.spared_qty)
+        if self._closing_qty or ours <= 0:
             return
         order = Flatten(
             order_ref=order_ref or self._order_ref,
             side=Side.SELL if position > 0 else Side.BUY,
-            qty=min(qty or abs(position), abs(position)),
+            qty=min(qty or ours, ours),
             reason=reason,
         )
         if self._outbox.send_now(order) if at_once else self._outbox.send(order):
@@ -165,8 +192,9 @@ class Holding:
             trip=self._trip.state(),
         )
 
-    def restore(self, state: HoldingState) -> None:
-        """Go on with the position of this state."""
+    def restore(self, state: HoldingState, own_qty: int) -> None:
+        """Go on with the position of this state, of which so many contracts at most can be ours."""
+        self._foreign_qty = max(abs(self._book.position_qty) - own_qty, 0)
         self._order_ref = state.order_ref
         self._closing_ref = state.closing_ref
         self._closing_qty = state.closing_qty

@@ -107,6 +107,10 @@ class Router(News):
         """What the broker says of the account's margin: the order gate goes by it from now on."""
         self._gate.fund(figures)
 
+    def spare_foreign(self) -> None:
+        """From now on no rule closes what somebody else has opened: only what we added to it, and the operator all."""
+        self._holding.spares_foreign = True
+
     def expect(self, bracket: Bracket) -> None:
         """At a start: this bracket has left before the crash, and nothing is known of it yet."""
         self._gate.expect(bracket, self._outbox.now_ns)
@@ -202,8 +206,10 @@ class Router(News):
 
     def restore(self, state: RouterState) -> None:
         """Go on as the router that had this state; its book is restored by itself."""
+        bracket, order_ref = state.bracket, state.holding.order_ref
+        is_its = bracket is not None and bracket.order_ref == order_ref
         self._entering.restore(state)
-        self._holding.restore(state.holding)
+        self._holding.restore(state.holding, bracket.qty if bracket is not None and is_its else 0)
         self._gate.restore(state.gate)
 
     def _enter(self, approved: Approved) -> None:

@@ -101,6 +101,12 @@ class IbRun:
         return forming is not None and forming.ts_ns == self.gateway.market.bar.ts_open_ns
 
     @property
+    def resting_stops(self) -> int:
+        """Contracts that stops at the broker cover."""
+        resting = self.gateway.exchange.book.working()
+        return sum(each.qty - each.filled for each in resting if each.kind.value == "STP")
+
+    @property
     def log_lines(self) -> list[dict[str, Any]]:
         """The lines of the log that are on the disk."""
         assert self.parts.run.log_path is not None

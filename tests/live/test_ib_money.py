@@ -33,7 +33,7 @@ async def test_an_entry_that_the_margin_does_not_carry_is_refused_and_told_once(
 
 async def test_an_entry_waits_for_a_price_that_is_not_too_old(tmp_path: Path) -> None:
     """Nothing has been heard for eleven seconds when the bar is decided; then prices come again."""
-    async with ib_run(tmp_path, "ib.grace_s=0.05") as run:
+    async with ib_run(tmp_path, "ib.grace_s=0.6") as run:
         await run.until(lambda: run.margin_is_known)
         bars = run.engine.bars
         run.gateway.open_bar()
@@ -106,3 +106,42 @@ async def test_a_session_that_has_ended_is_compared_and_told(tmp_path: Path) -> 
         assert (report.is_equal, report.books.here.executions) == (True, 2)
         assert [each.worse_cents for each in report.slippage.orders] == [0, 0]
         assert run.alarms.of(AlertKind.BOOKS_DIFFER) == []
+
+
+FAST = ("ib.position_poll_s=0.05", "ib.orders_poll_s=0.05", "ib.ask_every_s=0.05", "ib.naked_grace_s=0.2")
+
+
+async def test_a_position_of_somebody_else_is_protected_and_no_rule_closes_it(tmp_path: Path) -> None:
+    """Neither the time to be flat nor a limit nor an outage; the operator does."""
+    async with ib_run(tmp_path, *FAST) as run:
+        router = run.engine.parts.router
+        run.gateway.exchange.trade_by_hand(1)
+        await run.until(lambda: run.resting_stops == 1)
+        for reason in (ExitReason.FLAT_AT, ExitReason.DAILY_LOSS, ExitReason.OUTAGE, ExitReason.UNPROTECTED):
+            router.flatten(reason)
+            router.release()
+        run.engine.controls.resume()
+        await run.bar()
+        await run.bar()
+        assert (run.position_qty, run.resting_stops, router.closing) == (1, 1, False)
+        assert len(run.alarms.of(AlertKind.FOREIGN_TRADE)) == 1
+        router.flatten(ExitReason.OPERATOR)
+        router.release()
+        await run.until(lambda: not run.position_qty)
+
+
+async def test_of_a_position_that_somebody_else_has_added_to_only_ours_is_closed(tmp_path: Path) -> None:
+    """The rest stays theirs, behind a stop."""
+    async with ib_run(tmp_path, *FAST) as run:
+        await run.until(lambda: run.margin_is_known)
+        await run.bar()
+        await run.entered()
+        run.gateway.exchange.trade_by_hand(1)
+        await run.until(lambda: run.engine.parts.book.position_qty == 2)
+        run.engine.parts.router.flatten(ExitReason.FLAT_AT)
+        run.engine.parts.router.release()
+        await run.until(lambda: run.position_qty == 1 == run.engine.parts.book.position_qty)
+        await run.until(lambda: run.resting_stops == 1)
+        await run.bar()
+        await run.bar()
+        assert (run.position_qty, run.resting_stops) == (1, 1)

@@ -96,6 +96,8 @@ class IbParts:
         """The broker, for `assemble`."""
         settings = self._plan.settings
         self._through_ticks = int(terms[TARGET_THROUGH])
+        if settings.ib.foreign == "refuse":
+            router.spare_foreign()
         self._watcher = Watcher(router, self._alerts, foreign_pauses=settings.ib.foreign != "adopt")
         limits = broker_terms(settings, market, lockstep=self._plan.wiring.lockstep)
         self._broker = IbBroker(self._link, self._library, limits, self._writer, self._watcher, self._outside.wall_ns)

@@ -55,14 +55,15 @@ class Actor:
         order = Amend(order_ref=desk.decision, cause=cause, stop_ticks=stop_ticks, target_ticks=target_ticks)
         self._put(Step(desk, ref, order), lambda: self._send_amend(desk, ref, nth))
 
-    def close(self, desk: Desk, reason: ExitReason) -> None:
-        """Close the position at the market, unless a close is on its way."""
+    def close(self, desk: Desk, reason: ExitReason, leave_qty: int | None = None) -> None:
+        """Close the position at the market but for `leave_qty` (None: as before), unless a close is on its way."""
         room = self._room
         desk.close_reason = reason
-        if room.live(Leg.CLOSE) or CLOSE in self._pending or not room.held.qty:
+        desk.leave_qty = desk.leave_qty if leave_qty is None else leave_qty
+        if room.live(Leg.CLOSE) or CLOSE in self._pending or abs(room.held.qty) <= desk.leave_qty:
             return
         nth = desk.number("c")
-        order = Flatten(order_ref=desk.decision, side=self._exit_side(), qty=abs(room.held.qty), reason=reason)
+        order = Flatten(order_ref=desk.decision, side=self._exit_side(), qty=abs(room.held.qty) - desk.leave_qty, reason=reason)
         ref = close_ref(desk.decision, nth)
         self._put(Step(desk, ref, order, CLOSE), lambda: self._send_close(desk, nth))
 
@@ -210,7 +211,10 @@ class Actor:
         return sent
 
     def _send_close(self, desk: Desk, nth: int) -> int:
-        qty = abs(self._room.held.qty)
+        qty = abs(self._room.held.qty) - desk.leave_qty
+        if qty <= 0:
+            self._room.records.moved(close_ref(desk.decision, nth), IntentState.CANCELLED, "it is closed already")
+            return 0
         is_grouped = bool(desk.live(Leg.STOP, Leg.TARGET))
         draft = close_draft(desk.decision, nth, self._exit_side(), qty, in_group=is_grouped)
         return self._send_one(desk, draft, close_ref(desk.decision, nth))

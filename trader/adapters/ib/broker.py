@@ -98,7 +98,7 @@ class IbBroker:
             case Amend():
                 self._actor.amend(desk, order.stop_ticks, order.target_ticks, order.cause)
             case Flatten():
-                self._actor.close(desk, order.reason)
+                self._actor.close(desk, order.reason, max(abs(self._room.held.qty) - order.qty, 0))
             case Cancel():
                 self._actor.cancel(desk)
             case Protect():

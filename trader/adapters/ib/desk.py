@@ -100,6 +100,8 @@ class Desk:
         self.target_ticks = 0 if bracket is None else bracket.target_ticks
         self.cause = AmendCause.ANCHOR
         self.close_reason: ExitReason | None = None
+        self.leave_qty = 0
+        """Contracts that a close leaves open."""
         self.entry_unwanted = False
         self.entry_told = bracket is None
         self.is_beyond = False

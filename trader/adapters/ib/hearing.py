@@ -147,6 +147,8 @@ class Hearing:
         if not room.held.qty:
             room.foreign_ref = ""
             room.close_no_more()
+        elif abs(room.held.qty) <= desk.leave_qty:
+            desk.close_reason, desk.leave_qty = None, 0  # what is left is somebody else's
         room.watcher.on_fill(fill)
         if room.taken() is not None:
             return  # whoever has the account closes what is open

@@ -54,3 +54,4 @@ def _count(room: Room, intent: Intent) -> None:
         desk.cause = intent.order.cause
     if isinstance(intent.order, Flatten) and intent.state not in ENDED and room.held.qty:
         desk.close_reason = intent.order.reason
+        desk.leave_qty = max(abs(room.held.qty) - intent.order.qty, 0)

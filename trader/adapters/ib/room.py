@@ -125,7 +125,7 @@ class Room:
     def close_no_more(self) -> None:
         """Nothing is to be closed any more, or there is nothing."""
         for desk in self.desks.values():
-            desk.close_reason = None
+            desk.close_reason, desk.leave_qty = None, 0
 
     def reaches(self, track: Track) -> bool:
         """Whether it can be moved and cancelled: it was sent under the client id of now."""
