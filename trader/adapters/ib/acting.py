@@ -63,7 +63,9 @@ class Actor:
         if room.live(Leg.CLOSE) or CLOSE in self._pending or abs(room.held.qty) <= desk.leave_qty:
             return
         nth = desk.number("c")
-        order = Flatten(order_ref=desk.decision, side=self._exit_side(), qty=abs(room.held.qty) - desk.leave_qty, reason=reason)
+        order = Flatten(
+            order_ref=desk.decision, side=self._exit_side(), qty=abs(room.held.qty) - desk.leave_qty, reason=reason
+        )
         ref = close_ref(desk.decision, nth)
         self._put(Step(desk, ref, order, CLOSE), lambda: self._send_close(desk, nth))
 
