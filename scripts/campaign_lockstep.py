@@ -19,6 +19,7 @@ from lockstep_runs import ALWAYS_TRADING, Runs, occurrences  # noqa: E402 -- the
 
 FIRSTRATE = ROOT.parent / "shared" / "data" / "firstrate_2023" / "NQ_1min_sample.csv"
 LONGEST_S = 60.0
+PATIENCE_S = 1_200.0
 SHOWN = 2_000
 RENEWED = "account.on_exhausted=renew"
 ALWAYS = (
@@ -57,7 +58,7 @@ class Played(Struct, frozen=True, kw_only=True):
 def played(name: str, bars: tuple[str, ...], trader: str) -> Played:
     """Play one file for one trader, and say what came of it."""
     with tempfile.TemporaryDirectory() as folder:
-        both = Runs(Path(folder), bars, TRADERS[trader]).both()
+        both = Runs(Path(folder), bars, TRADERS[trader], PATIENCE_S).both()
         seen, difference = occurrences(both.backtest), both.difference()
     is_clean = both.ledger.is_clean and both.ledger.executions >= seen["fills"]
     is_equal = difference is None and is_clean

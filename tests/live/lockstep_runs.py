@@ -22,7 +22,6 @@ from trader.analysis.log import Kind, LogReader
 ROOT = Path(__file__).resolve().parents[2]
 ALWAYS_TRADING = Path(__file__).with_name("always_trading.py")
 ACCOUNT = "DU1234567"
-PATIENCE_S = 600.0
 WITH_SITE = "import sys; sys.path[:0] = [sys.argv.pop(1)]; sys.path.append(sys.argv.pop(1)); import trader.__main__"
 """What another Python lacks is found in this one's packages; its own come first."""
 
@@ -65,10 +64,14 @@ class Both(Struct, frozen=True, kw_only=True):
 
 
 class Runs:
-    """Plays the same bars twice. `bars` are the options that name them, `changes` settings; both go to all three."""
+    """Plays the same bars twice. `bars` are the options that name them, `changes` settings; both go to all three.
 
-    def __init__(self, folder: Path, bars: Sequence[str], changes: Sequence[str]) -> None:
+    A process that is not done in `patience_s` has failed: two that wait for each other would for ever.
+    """
+
+    def __init__(self, folder: Path, bars: Sequence[str], changes: Sequence[str], patience_s: float = 150.0) -> None:
         self._folder = folder
+        self._patience_s = patience_s
         self._options = [*bars, *(part for each in changes for part in ("--set", each))]
         for each in ("backtest", "live", "live/xdg"):
             (folder / each).mkdir(parents=True, exist_ok=True)
@@ -98,7 +101,7 @@ class Runs:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE_S,
+            timeout=self._patience_s,
         )
         assert done.returncode == 0, done.stderr
 
@@ -119,10 +122,10 @@ class Runs:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=PATIENCE_S,
+                timeout=self._patience_s,
             )
             assert done.returncode == 0, done.stdout[-4_000:] + done.stderr
-            found, wrong = gateway.communicate(timeout=PATIENCE_S)
+            found, wrong = gateway.communicate(timeout=self._patience_s)
         assert gateway.returncode == 0, wrong
         return done.stdout, msgspec.json.decode(found, type=Ledger)
 
