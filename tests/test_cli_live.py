@@ -179,7 +179,8 @@ def test_position_of_somebody_else_is_protected_and_told(
             run.until("started")
             steps(broker, 12)
             status = run.when(lambda status: status.bars >= 8)
-            assert (status.state, status.position is not None and status.position.qty) == (state, 1)
+            assert status.position is not None
+            assert (status.state, status.position.qty, status.position.stop) == (state, 1, None)
             assert (run.end()[0], broker.traded) == (0, sent)
             assert broker.resting == [("STP", -1)]
     assert "+1 contracts were traded on this account by somebody else" in run.said("foreign_trade")[0]["why"]

@@ -109,8 +109,8 @@ def position_of(engine: Engine, view: AccountView) -> PositionStatus | None:
     return PositionStatus(
         qty=account.position,
         entry=account.entry,
-        stop=account.stop,
-        target=account.target,
+        stop=account.stop or None,  # 0: the line has laid none; the broker's own part may have
+        target=account.target or None,
         trailing=account.trailing,
         open_pnl_usd=(view.equity_cents - view.balance_cents) / 100,
         is_closing=engine.parts.router.closing,

@@ -123,7 +123,7 @@ def _position(status: Status) -> str:
     held = status.position
     if held is None:
         return "flat, an order is working" if status.has_working_order else "flat"
-    levels = f"entry {held.entry:,.2f}, stop {held.stop:,.2f}, target {held.target:,.2f}"
+    levels = f"entry {_price(held.entry)}, stop {_price(held.stop)}, target {_price(held.target)}"
     extras = f"{', trailing' if held.trailing else ''}{', closing' if held.is_closing else ''}"
     return f"{held.qty:+d} {status.symbol}, {levels}, open {held.open_pnl_usd:+,.2f} ${extras}"
 
@@ -149,3 +149,7 @@ def _advisor(status: Status) -> str:
     return (
         f"{counts.backend}, asked {counts.asked}, used {counts.used}, late {counts.late}, failed {counts.failed}{away}"
     )
+
+
+def _price(points: float | None) -> str:
+    return "not known here" if points is None else f"{points:,.2f}"
