@@ -208,7 +208,7 @@ async def test_a_fill_inside_an_outage_is_told_once(tmp_path: Path, tells: bool)
 @pytest.mark.parametrize("tells", [True, False])
 async def test_a_cancel_inside_an_outage_is_heard_and_answered_after_it(tmp_path: Path, tells: bool) -> None:
     """The stop ends: nothing is sent while nobody can be asked, and then one is laid."""
-    async with trading(tmp_path, Fault(do=Verb.OUTAGE, bar=0, tells=tells)) as bench:
+    async with trading(tmp_path, Fault(do=Verb.OUTAGE, bar=0, tells=tells), link={"lost_max_s": 60.0}) as bench:
         await bench.enter()
         room = bench.broker._room
         bench.gateway.open_bar()
