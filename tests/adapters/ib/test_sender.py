@@ -181,3 +181,19 @@ async def test_what_was_put_in_vain_is_denied_and_its_reason_comes_out_alone(tmp
         task.cancel()
     assert line.sent == ["P-2"]
     writer.close()
+
+
+async def test_what_forbids_sending_is_asked_again_immediately_before_the_wire(tmp_path: Path) -> None:
+    """A reason that comes while the intent is being written stops the order, a protective one too."""
+    async with a_line(tmp_path) as line:
+        why: list[str] = []
+        line.sender._forbidden = lambda: why[0] if why else None
+
+        def intend(state: StateDb) -> None:
+            state.intend("P-1", "P-1", a_bracket("P-1"), 1)
+            why.append("KILL is there")
+
+        line.put("P-1", Lane.PROTECTIVE, intend=intend)
+        await line.sender.idle()
+        line.put("P-2", Lane.PROTECTIVE)
+        assert (line.sent, line.denied) == ([], [("P-1", "KILL is there"), ("P-2", "KILL is there")])
