@@ -22,7 +22,7 @@ ANSWERS = (
     (Request.MARKET_DATA, (354, 10089, 10168)),
     (Request.EXECUTIONS, (321,)),
     (Request.ACCOUNT_SUMMARY, (321, 322)),
-    (Request.CONTRACT_DETAILS, (200, 321)),
+    (Request.CONTRACT_DETAILS, (321, 322)),
 )
 FRAMES = (
     Message.ORDER_STATUS,

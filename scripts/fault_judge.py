@@ -73,21 +73,27 @@ def stretches(found: Evidence) -> list[Stretch]:
     """Every time at which a position had less than its size in stops."""
     made: list[Stretch] = []
     start_s: float | None = None
+    other_s: float | None = None
     is_foreign = False
     exchange = _Exchange()
     for entry in found.entries:
-        before = exchange.naked
         exchange.take(entry)
-        if exchange.naked and not before:
-            start_s, is_foreign = entry.at_s, False
-        if exchange.naked and (entry.event is Event.MANUAL or not entry.order_ref):
-            is_foreign = is_foreign or entry.event in {Event.MANUAL, Event.EXECUTED, Event.ENDED}
-        if start_s is not None and not exchange.naked:
+        if is_of_others(entry):
+            other_s = entry.at_s
+        if exchange.naked:
+            start_s = entry.at_s if start_s is None else start_s
+            is_foreign |= other_s is not None and _linked_s(found, other_s, entry.at_s) <= FOREIGN_MAX_S
+        elif start_s is not None:
             made.append(_stretch(found, start_s, entry.at_s, is_foreign=is_foreign))
-            start_s = None
+            start_s, is_foreign = None, False
     if start_s is not None:
         made.append(_stretch(found, start_s, found.end_s, is_foreign=is_foreign))
     return made
+
+
+def is_of_others(entry: Entry) -> bool:
+    """Whether a human, or the exchange, has changed the position."""
+    return entry.event in {Event.MANUAL, Event.SETTLED} or (entry.event is Event.EXECUTED and not entry.order_ref)
 
 
 class _Exchange:
@@ -168,7 +174,7 @@ def _crossed_by_hand(found: Evidence) -> set[str]:
     crossed = set()
     has_changed = False
     for entry in found.entries:
-        if entry.event in {Event.MANUAL, Event.SETTLED} or (entry.event is Event.EXECUTED and not entry.order_ref):
+        if is_of_others(entry):
             changed_s, has_changed = entry.at_s, True
         elif has_changed and entry.event is Event.EXECUTED and _linked_s(found, changed_s, entry.at_s) <= FOREIGN_MAX_S:
             crossed.add(entry.order_ref)
