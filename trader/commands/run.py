@@ -99,7 +99,8 @@ async def serve(
         raise
     finally:
         parts.close()
-    running.end()
+    if plan.source is None:
+        running.end()
     if not has_run:
         made.engine.discard()
     log.info("stopped", bars=made.engine.bars, advisor_ended=is_clean)
