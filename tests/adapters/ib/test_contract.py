@@ -24,7 +24,7 @@ from trader.adapters.ib.contract import (
 from trader.domain.instruments import INSTRUMENTS, Instrument, instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import DAY_NS, MINUTE_NS
-from trader.errors import ConfigurationError
+from trader.errors import ConfigurationError, LinkError
 from trader.gateway import layouts
 from trader.gateway.contracts import month
 from trader.gateway.gateway import Gateway
@@ -97,6 +97,16 @@ def answered_with(gateway: Gateway, *contracts: Any) -> None:
         session.send([Message.CONTRACT_DETAILS_END, 1, request])
 
     gateway.server.serve({Request.CONTRACT_DETAILS: answer})
+
+
+async def test_an_answer_without_a_contract_is_asked_for_again_and_ends_nothing() -> None:
+    """What the broker does not know it refuses by 200; an end alone is an answer that has lost its beginning."""
+    async with running() as gateway, linked(gateway) as link:
+        gateway.server.tap = lambda session, fields, frame: (
+            None if fields[0] == Message.CONTRACT_DETAILS else session.write(frame)
+        )
+        with pytest.raises(LinkError, match="told nothing of NQH20"):
+            await resolve_month(link, LIBRARY, NQ, "NQH20")
 
 
 async def test_two_contracts_of_one_month_are_ambiguous() -> None:

@@ -84,6 +84,10 @@ async def resolve_month(link: DataLink, library: Library, market: Instrument, sy
         if refused.code != UNKNOWN_CONTRACT:
             raise
         found = []
+    else:
+        if not found:  # what it does not know it refuses; an end without a beginning is no answer
+            msg = f"the broker has told nothing of {symbol}"
+            raise LinkError(msg)
     ours = [each for each in found if _is_month(each, market, f"{year:04d}{month:02d}")]
     if not ours:
         msg = (
