@@ -163,7 +163,7 @@ async def test_somebodys_order_shows_among_all_and_fills(kind: Kind) -> None:
 
 
 async def test_an_expired_month_is_settled_and_takes_no_orders() -> None:
-    """Flat without an execution; the stop has gone; 201 for whatever comes."""
+    """Flat without an execution; the stop has gone; 201 for whatever comes, and nobody trades it by hand."""
     async with playing(Fault(do=Verb.EXPIRY, bar=1)) as (gateway, _), client_of(gateway) as ib:
         entry, _, stop = bracket(ib, "BUY", 1, stop=7_990.0, target=8_040.0)
         await until(lambda: entry.fills and stop.order.permId, ib)
@@ -174,6 +174,7 @@ async def test_an_expired_month_is_settled_and_takes_no_orders() -> None:
         assert (len(ib.fills()), gateway.account.cash_cents) == (1, 10_000_000 + 15 * 500 - 225)
         late = ib.placeOrder(nq(), MarketOrder("BUY", 1))
         await until(lambda: 201 in seen, ib)
+        gateway.exchange.trade_by_hand(1)
         found = check(gateway.ledger.entries, until_s=gateway.ledger.now_s)
         assert (late.fills, found.position, found.is_clean) == ([], 0, True)
 

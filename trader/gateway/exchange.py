@@ -110,8 +110,10 @@ class Exchange:
                 self.matcher.end(order, Status.CANCELLED, "Order has expired")
 
     def trade_by_hand(self, signed_qty: int) -> None:
-        """Somebody trades the front month on the same account, not through this interface."""
+        """Somebody trades the front month on the same account, not through this interface; nobody once it has ended."""
         contract = self._market.front
+        if contract in self.expired:
+            return
         price = self.matcher.last_ticks(contract)
         self.account.book(contract, signed_qty, price)
         self.ledger.manual(contract.con_id, signed_qty, price, self.account.qty(contract))
