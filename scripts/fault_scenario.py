@@ -344,7 +344,7 @@ class Scenario:
         """What a next life begins with; None where it cannot."""
         try:
             again = put_together(plan, StateDb(plan.folder, plan.identity), self._told, outside)
-        except Exception as error:  # noqa: BLE001 -- as above
+        except Exception as error:  # noqa: BLE001 -- whatever keeps a state from being restored is a finding
             self._wrong.append(f"state.db does not restore: {type(error).__name__}: {error}")
             return None
         again.run.engine.discard()

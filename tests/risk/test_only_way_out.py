@@ -12,6 +12,8 @@ BROKER_SUBMITS = {
     ("trader/live/paper_ledger.py", "PaperLedger.submit", "self._behind.submit"),  # a broker around a broker
 }
 OTHER_SUBMITS = {
+    ("scripts/kill_checks.py", "Again.play", "self._broker.submit"),  # a simulation, beside what is judged
+    ("scripts/kill_checks.py", "Again.on_fill", "self._broker.submit"),
     ("trader/engine.py", "Engine._review", "parts.router.submit"),  # an approval, to the router
     ("trader/advisor/caller.py", "Caller.run", "self._thread.submit"),
     ("trader/advisor/caller.py", "Caller._start", "self._thread.submit"),

@@ -81,7 +81,7 @@ async def of_each(codes: Sequence[int], case: Case, folder: Path) -> None:
         place.mkdir()
         try:
             await case(place, code)
-        except BaseException as error:
+        except BaseException as error:  # whatever it was, the code that it was about is wanted
             error.add_note(f"code {code}")
             raise
 
