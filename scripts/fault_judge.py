@@ -34,7 +34,8 @@ class Stretch(Struct, frozen=True, kw_only=True):
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """All that is known at the end. `up` are the spans in which the daemon was in step and could be heard, `doubts`
-    those in which it was not sure of the broker's side. Positions are signed contracts."""
+    those in which it was not sure of the broker's side. Positions are signed contracts. `fills_around_cancels`: the
+    exchange has filled orders although, or just before, they were cancelled."""
 
     entries: Sequence[Entry]
     findings: Findings
@@ -46,6 +47,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     is_up_at_end: bool
     log_status: str
     kept_qty: int | None
+    fills_around_cancels: bool
 
 
 def judge(found: Evidence) -> list[str]:
@@ -163,6 +165,8 @@ def _exchange(found: Evidence) -> Iterator[str]:
     if findings.orphans:
         yield f"orphans: {', '.join(findings.orphans)}"
     excused = _crossed_by_hand(found)
+    if found.fills_around_cancels and findings.wrong_side_s <= UNPROTECTED_MAX_S:
+        excused |= set(findings.wrong_sides)  # the exchange filled what was being cancelled; it was closed at once
     wrong = [ref for ref in findings.wrong_sides if ref and ref not in excused]
     if wrong:
         yield f"wrong side: {', '.join(wrong)}"

@@ -300,7 +300,7 @@ class Scenario:
             self._told.note(f"FAULT {verb.value} x{count} (bar {bar})")
 
     def _judged(self, gateway: Gateway, outside: Outside, *, is_up: bool) -> Outcome:
-        whole = gateway.ledger.entries
+        whole, fired = gateway.ledger.entries, self._mischief.fired
         entries = ours_only(whole) if self._plan.policy is ForeignPolicy.IGNORE else whole
         findings = check(entries, now_s())
         book_qty, is_closing = 0, False
@@ -322,6 +322,7 @@ class Scenario:
             is_up_at_end=is_up,
             log_status=log_status,
             kept_qty=kept_qty,
+            fills_around_cancels=bool(fired[Verb.FILL_AFTER_CANCEL] + fired[Verb.FILL_BEFORE_CANCEL]),
         )
         lines = [*self._told.lines, *((entry.at_s, told_of(entry)) for entry in whole)]
         return Outcome(
