@@ -25,10 +25,12 @@ from trader.round_trip import Booked, RoundTrip, RoundTripState
 class HoldingState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`order_ref` is "" when flat. `closing_qty` is being closed, by an order of `closing_ref`.
 
-    `close_reason` is None where the close is not meant to leave nothing.
+    `close_reason` is None where the close is not meant to leave nothing. `foreign_qty` of what is open is somebody
+    else's.
     """
 
     order_ref: str
+    foreign_qty: int
     closing_ref: str
     closing_qty: int
     close_reason: ExitReason | None
@@ -186,15 +188,16 @@ class Holding:
         """What a restart needs."""
         return HoldingState(
             order_ref=self._order_ref,
+            foreign_qty=self._foreign_qty,
             closing_ref=self._closing_ref,
             closing_qty=self._closing_qty,
             close_reason=self._close_reason,
             trip=self._trip.state(),
         )
 
-    def restore(self, state: HoldingState, own_qty: int) -> None:
-        """Go on with the position of this state, of which so many contracts at most can be ours."""
-        self._foreign_qty = max(abs(self._book.position_qty) - own_qty, 0)
+    def restore(self, state: HoldingState) -> None:
+        """Go on with the position of this state."""
+        self._foreign_qty = state.foreign_qty
         self._order_ref = state.order_ref
         self._closing_ref = state.closing_ref
         self._closing_qty = state.closing_qty

@@ -206,10 +206,8 @@ class Router(News):
 
     def restore(self, state: RouterState) -> None:
         """Go on as the router that had this state; its book is restored by itself."""
-        bracket, order_ref = state.bracket, state.holding.order_ref
-        is_its = bracket is not None and bracket.order_ref == order_ref
         self._entering.restore(state)
-        self._holding.restore(state.holding, bracket.qty if bracket is not None and is_its else 0)
+        self._holding.restore(state.holding)
         self._gate.restore(state.gate)
 
     def _enter(self, approved: Approved) -> None:

@@ -62,9 +62,9 @@ GIVEN = {
     OrderGate: {"_limits", "_figures"},
     # What a bar has brought is drained by the end of it, and what was prepared has left.
     Router: {"_book", "_outbox", "orders", "fills", "trades", "executions", "refused", "unfilled"}
-    | {"adjustments", "foreign"},
+    | {"adjustments", "foreign", "on_refused"},
     Entering: {"_book", "_outbox", "_holding"},
-    Holding: {"_book", "_outbox", "_news"},
+    Holding: {"_book", "_outbox", "_news", "spares_foreign"},
     RoundTrip: {"_book", "_tick_value_cents"},
     Gate: {
         "_is_enabled",

@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "fbd8d867d5bcbe6d57b54f62e5e11385b4974f2a1b41541ce365f42f514a5346"}
+SHAPES_OF_VERSION = {1: "1494e84aa7ee3b037d0c9df2089023a1070ab6a1c5d3fc327e18e04d65136150"}
 
 
 @pytest.fixture
