@@ -16,7 +16,6 @@ from trader.adapters.state.writer import StateWriter
 from trader.controls import Controls
 from trader.live.paper_ledger import Note
 from trader.live.sections import Source, takes_of
-from trader.live.session_books import KEPT_NS
 
 LOG_PATIENCE_S = 0.25
 """How long the state waits for a line of the log; the line's head is then not kept."""
@@ -33,8 +32,6 @@ class Keeper:
         """`found` is what the state held when the run began, and what the run has been given of it."""
         self._writer = writer
         self._simulated = source.simulated
-        self._engine = source.engine
-        self._forgot_in = ""
         self._takes = [(take, _Last()) for take in takes_of(source, found)]
         self._log = _Log(source.has_written)
         self._newest = _Change([], [], self._log)
@@ -43,7 +40,6 @@ class Keeper:
     def after_bar(self) -> None:
         """A bar has been decided, and its orders have left."""
         self._keep()
-        self._forget()
 
     def after_event(self) -> None:
         """Something happened between two bars: a fill, a command, a session that began or ended."""
@@ -56,17 +52,6 @@ class Keeper:
     async def on_disk(self) -> None:
         """Come back when all that was kept so far is on the disk; StateFailedError where it cannot be."""
         await self._writer.durable(_nothing)
-
-    def _forget(self) -> None:
-        """In each session, once nothing is open: what the simulated broker did long ago. A real one's is compared
-        before, by `SessionBooks`."""
-        parts, session = self._engine.parts, self._engine.passage.session
-        if self._simulated is None or session is None or session.date == self._forgot_in:
-            return
-        if not parts.book.position_qty and not parts.book.working:
-            self._forgot_in = session.date
-            before_ns = session.open_ns - KEPT_NS
-            self._writer.soon(lambda state: state.forget_ended(before_ns))
 
     def _keep(self) -> None:
         if not self._writer.is_healthy:
