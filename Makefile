@@ -16,7 +16,7 @@ demo: .venv/.core ## replay the embedded sample through the whole line; needs no
 	$(BIN)/trader backtest --bars sample
 
 test: .venv/.dev .venv-ib-async/.ready lint ## format, lint, types, layers, tests
-	IB_ASYNC_PYTHON="$$(test ! -e .venv-ib-async/.ready || echo .venv-ib-async/bin/python)" $(BIN)/python -m pytest $(PYTEST)
+	IB_ASYNC_PYTHON="$$(test ! -e .venv-ib-async/.ready || echo $(CURDIR)/.venv-ib-async/bin/python)" $(BIN)/python -m pytest $(PYTEST)
 
 lint: .venv/.dev ## all checks but the tests
 	$(BIN)/ruff format --check .

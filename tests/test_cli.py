@@ -139,6 +139,7 @@ def test_run_sigterm_drains_closes_the_log_and_exits_0(tmp_path):
     command += ["--log-dir", str(tmp_path / "logs"), "--set", f"state.dir={tmp_path / 'state'}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "warmed_up"
         started = json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
@@ -159,6 +160,7 @@ def test_run_kill_leaves_a_log_that_says_not_closed(tmp_path):
     command += ["--log-dir", str(tmp_path / "logs"), "--set", f"state.dir={tmp_path / 'state'}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"] == "warmed_up"
         folder = Path(json.loads(process.stdout.readline())["log"])
         with subprocess.Popen(
             [sys.executable, "-m", "trader", "logs", str(folder), "--follow", "--json", "--limit", "20"],
