@@ -99,27 +99,32 @@ class Pipeline:
 
     def warm(self, bar: Bar, session: Session) -> None:
         """Take a closed bar for its features, as of an account that may do nothing; a strategy may remember it."""
-        volume = bar.volume
-        bits = line.observe(
-            self._state,
-            self._obs,
-            self._reading,
-            self._nobody.row,
-            self._terms,
-            bar.ts_open_ns,
-            bar.ts_close_ns,
-            bar.open,
-            bar.high,
-            bar.low,
-            bar.close,
-            volume or 0,
-            volume is not None,
-            self._full,
-            False,  # noqa: FBT003 -- a kernel's argument
-        )
+        bits = self._observe(bar, self._nobody.row, entries_open=False)
         account = self._nobody.view()
         outlook = Outlook(bar, session, self._shown, self._read()[0], bits & MASK, bits & READY != 0, account)
         self._proposal(outlook, self._seq)
+
+    def _observe(self, bar: Bar, row: k.Row, *, entries_open: bool) -> int:
+        volume = bar.volume
+        return int(
+            line.observe(
+                self._state,
+                self._obs,
+                self._reading,
+                row,
+                self._terms,
+                bar.ts_open_ns,
+                bar.ts_close_ns,
+                bar.open,
+                bar.high,
+                bar.low,
+                bar.close,
+                volume or 0,
+                volume is not None,
+                self._full,
+                entries_open,
+            )
+        )
 
     def _read(self) -> tuple[Reading, int, int, int]:
         """What the kernel says of the bar; with it close, stop and target distance in ticks."""
@@ -135,24 +140,7 @@ class Pipeline:
         StrategyError where the strategy proposes outside the mask, or what is no proposal.
         """
         self._seq = seq = self._seq + 1
-        volume = bar.volume
-        bits = line.observe(
-            self._state,
-            self._obs,
-            self._reading,
-            self._row,
-            self._terms,
-            bar.ts_open_ns,
-            bar.ts_close_ns,
-            bar.open,
-            bar.high,
-            bar.low,
-            bar.close,
-            volume or 0,
-            volume is not None,
-            self._full,
-            entries_open,
-        )
+        bits = self._observe(bar, self._row, entries_open=entries_open)
         book = self._book
         if bits & MARKED:
             book.touch()

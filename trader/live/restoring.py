@@ -22,7 +22,7 @@ from trader.clock_text import utc_text
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as k
 from trader.learning import Learner
-from trader.live.sections import Source, cache_state, paper_state, reached_of
+from trader.live.sections import Source, cache_state
 from trader.live.starting import what_is_open
 
 REMEDY = "compare with the broker, then move the state folder away; nothing was traded"
@@ -150,9 +150,9 @@ def _put_back(kept: Line, source: Source) -> None:
     restore_book(parts.book, kept.book)
     parts.router.restore(kept.line.router)
     parts.counters.restore(kept.rules.counters)
-    engine.passage.resume(reached_of(kept.progress))
+    engine.passage.resume(kept.progress)
     if source.simulated is not None and kept.paper is not None:
-        source.simulated.broker.restore(paper_state(kept.paper))
+        source.simulated.broker.restore(kept.paper)
 
 
 def _switch(state: State, source: Source) -> Iterator[str]:

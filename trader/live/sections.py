@@ -127,19 +127,9 @@ def progress_of(reached: Reached) -> Progress:
     return _same(reached, Progress)
 
 
-def reached_of(progress: Progress) -> Reached:
-    """And back."""
-    return _same(progress, Reached)
-
-
 def paper_orders(state: PaperState) -> PaperOrders:
     """All that the simulated broker holds, as it is kept."""
     return _same(state, PaperOrders)
-
-
-def paper_state(orders: PaperOrders) -> PaperState:
-    """And back."""
-    return _same(orders, PaperState)
 
 
 def kept_answers(state: CacheState, gate: GateMemory | None) -> KeptAnswers:

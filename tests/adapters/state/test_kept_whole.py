@@ -7,7 +7,7 @@ from state_builders import BOOK
 
 from trader.adapters.paper_broker import PaperBroker, PaperState
 from trader.adapters.state.books import book_row, restore_book
-from trader.adapters.state.records import BookRow, KeptAnswers, LineMemory, PaperOrders
+from trader.adapters.state.records import BookRow, KeptAnswers, LineMemory
 from trader.advisor.cache import AdviceCache, CacheRules, CacheState
 from trader.advisor.gate import Gate, GateMemory, GateRules
 from trader.book import Book
@@ -113,7 +113,6 @@ def test_all_that_is_remembered_has_a_field(thing: object, state: type[Struct]) 
 def test_states_have_a_record_with_their_fields() -> None:
     """What a part gives to be kept is kept whole."""
     assert LineMemory.__struct_fields__ == ("router",)
-    assert set(PaperState.__struct_fields__) == set(PaperOrders.__struct_fields__)
     assert set(CacheState.__struct_fields__) - {"identity"} <= set(KeptAnswers.__struct_fields__)
 
 

@@ -8,12 +8,13 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from trader.adapters.paper_broker import PaperState
 from trader.advisor.cache import Entry, Scope
 from trader.advisor.gate import GateMemory
 from trader.domain.actions import Side
-from trader.domain.bars import Bar
-from trader.domain.orders import Bracket, ExitReason, Flatten, Order
+from trader.domain.orders import Order
 from trader.learning import Learned, Unsettled
+from trader.parts import Reached
 from trader.risk.counters import CountersState
 from trader.router import RouterState
 
@@ -128,15 +129,8 @@ class Position(Kept, frozen=True):
     ts_ns: int
 
 
-class Progress(Kept, frozen=True):
-    """How far the run has come: the last bar with its fills booked, and what the engine remembers between bars."""
-
-    ts_close_ns: int
-    symbol: str
-    session_date: str
-    bars: int
-    carried_cents: int
-    is_exhausted: bool
+class Progress(Reached, Kept, frozen=True, forbid_unknown_fields=True):
+    """How far the run has come."""
 
 
 class BookRow(Kept, frozen=True):
@@ -146,20 +140,8 @@ class BookRow(Kept, frozen=True):
     accounts_used: int
 
 
-class PaperOrders(Kept, frozen=True):
-    """All that the paper broker holds: entry and close on their way, the bracket at work, the last bar."""
-
-    entries_seen: int
-    entry: Bracket | None
-    portions: tuple[int, ...]
-    position_qty: int
-    order_ref: str
-    stop_ticks: int
-    target_ticks: int
-    stop_reason: ExitReason
-    closing: Flatten | None
-    fills_of_ref: int
-    last: Bar | None
+class PaperOrders(PaperState, Kept, frozen=True, forbid_unknown_fields=True):
+    """All that the simulated broker holds."""
 
 
 class LineMemory(Kept, frozen=True):
