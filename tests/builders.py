@@ -4,11 +4,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from trader.advisor.gate import GateRules
 from trader.advisor.question import Question
 from trader.book import TermsOfTrade
 from trader.domain.account import AccountView
 from trader.domain.bars import Bar
 from trader.kernels.book import INTRADAY
+from trader.risk.limits import OrderLimits
+from trader.risk.margin import MarginRule
 
 MINUTE_NS = 60_000_000_000
 OPEN_NS = 1_678_831_200_000_000_000  # 2023-03-14 18:00 in New York
@@ -106,3 +109,30 @@ _TERMS = TermsOfTrade(
     target_multiple=3.0,
     trail_atr=1.0,
 )
+
+
+ORDER_LIMITS = OrderLimits(
+    max_order_qty=1,
+    max_position_qty=1,
+    collar_share=0.005,
+    orders_per_minute=20,
+    price_age_s=10.0,
+    max_trades_per_session=20,
+    daily_limit_cents=100_000,
+    margin=MarginRule.NOT_ASKED,
+    initial_margin_share=0.5,
+)
+"""Those of `config/paper.yaml`."""
+
+ASK_RULES = GateRules(
+    is_enabled=True,
+    is_selective=True,
+    confidence_threshold=0.7,
+    query_interval_bars=5,
+    query_cooldown_bars=3,
+    on_low_confidence=True,
+    on_entry=True,
+    on_interval=True,
+    on_state_change=True,
+)
+"""When an advisor is asked, as `config` says."""

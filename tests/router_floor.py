@@ -1,6 +1,6 @@
 """A router between a book and a broker that takes every order and does nothing by itself."""
 
-from builders import some_terms
+from builders import ORDER_LIMITS, some_terms
 from msgspec.structs import replace
 
 from trader.book import Book
@@ -11,7 +11,6 @@ from trader.domain.orders import Fill, Order
 from trader.ports import Broker
 from trader.risk.gate import OrderGate
 from trader.risk.limits import OrderLimits
-from trader.risk.margin import MarginRule
 from trader.risk.review import Approved
 from trader.router import Router, RouterState
 
@@ -19,17 +18,7 @@ NQ = INSTRUMENTS["NQ"]
 NOW_NS = 1_678_887_000_000_000_000
 MINUTE_NS = 60_000_000_000
 TERMS = some_terms().as_row(NQ)
-LIMITS = OrderLimits(
-    max_order_qty=3,
-    max_position_qty=3,
-    collar_share=0.005,
-    orders_per_minute=20,
-    price_age_s=10.0,
-    max_trades_per_session=20,
-    daily_limit_cents=100_000,
-    margin=MarginRule.NOT_ASKED,
-    initial_margin_share=0.5,
-)
+LIMITS = replace(ORDER_LIMITS, max_order_qty=3, max_position_qty=3)
 
 
 class SilentBroker:

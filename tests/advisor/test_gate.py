@@ -4,27 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from builders import ASK_RULES as RULES
 from builders import an_account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from trader.advisor.gate import TRIGGER_SETS, Gate, GateRules
+from trader.advisor.gate import TRIGGER_SETS, Gate
 from trader.domain.account import AccountView
 from trader.domain.actions import Action
 from trader.domain.decisions import NotAsked, Proposal, Trigger
 
-RULES = GateRules(
-    is_enabled=True,
-    is_selective=True,
-    confidence_threshold=0.7,
-    query_interval_bars=5,
-    query_cooldown_bars=3,
-    on_low_confidence=True,
-    on_entry=True,
-    on_interval=True,
-    on_state_change=True,
-)
 FREE = 0b000111
 FORCED = 0b000001
 FLAT = an_account()

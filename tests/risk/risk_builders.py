@@ -6,8 +6,7 @@ from builders import a_bar
 from msgspec.structs import replace
 
 from trader.domain.bars import Bar
-from trader.risk.limits import OrderLimits, RiskLimits
-from trader.risk.margin import MarginRule
+from trader.risk.limits import RiskLimits
 from trader.risk.review import RiskContext
 from trader.risk.rules import veto_masks
 
@@ -26,18 +25,6 @@ _LIMITS = RiskLimits(
     max_cost_share=0.15,
     qty=1,
     veto_masks=veto_masks("shipped"),
-)
-
-ORDER_LIMITS = OrderLimits(
-    max_order_qty=1,
-    max_position_qty=1,
-    collar_share=0.005,
-    orders_per_minute=20,
-    price_age_s=10.0,
-    max_trades_per_session=20,
-    daily_limit_cents=100_000,
-    margin=MarginRule.NOT_ASKED,
-    initial_margin_share=0.5,
 )
 
 _CONTEXT = RiskContext(

@@ -4,11 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from builders import OPEN_NS, an_account
+from builders import OPEN_NS, ORDER_LIMITS, an_account
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from risk_builders import ORDER_LIMITS
 
 from trader.domain.account import AccountView
 from trader.domain.actions import Side

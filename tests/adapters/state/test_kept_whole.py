@@ -1,7 +1,7 @@
 """Everything that the line remembers from bar to bar has its place in a record: what is added must be kept as well."""
 
 import pytest
-from builders import some_terms
+from builders import ASK_RULES, ORDER_LIMITS, some_terms
 from msgspec import Struct
 from state_builders import BOOK
 
@@ -9,7 +9,7 @@ from trader.adapters.paper_broker import PaperBroker, PaperState
 from trader.adapters.state.books import book_row, restore_book
 from trader.adapters.state.records import BookRow, KeptAnswers, LineMemory
 from trader.advisor.cache import AdviceCache, CacheRules, CacheState
-from trader.advisor.gate import Gate, GateMemory, GateRules
+from trader.advisor.gate import Gate, GateMemory
 from trader.book import Book
 from trader.domain.actions import Side
 from trader.domain.instruments import INSTRUMENTS
@@ -18,37 +18,11 @@ from trader.entering import Entering, EnteringState
 from trader.errors import StateDamagedError
 from trader.holding import Holding, HoldingState
 from trader.risk.gate import GateState, OrderGate
-from trader.risk.limits import OrderLimits
-from trader.risk.margin import MarginRule
 from trader.round_trip import RoundTrip, RoundTripState
 from trader.router import Router, RouterState
 
 NQ = INSTRUMENTS["NQ"]
 TERMS = some_terms().as_row(NQ)
-
-ORDER_LIMITS = OrderLimits(
-    max_order_qty=1,
-    max_position_qty=1,
-    collar_share=0.005,
-    orders_per_minute=20,
-    price_age_s=10.0,
-    max_trades_per_session=20,
-    daily_limit_cents=100_000,
-    margin=MarginRule.NOT_ASKED,
-    initial_margin_share=0.5,
-)
-
-GATE_RULES = GateRules(
-    is_enabled=True,
-    is_selective=True,
-    confidence_threshold=0.7,
-    query_interval_bars=5,
-    query_cooldown_bars=3,
-    on_low_confidence=True,
-    on_entry=True,
-    on_interval=True,
-    on_state_change=True,
-)
 
 
 def a_router() -> Router:
@@ -98,7 +72,7 @@ RENAMED = {
         (a_router()._holding._trip, RoundTripState),
         (OrderGate(ORDER_LIMITS), GateState),
         (AdviceCache(CacheRules(cache_minutes=5, reuse_decay=0.8), "rules@1"), CacheState),
-        (Gate(GATE_RULES, Book(TERMS).view()), GateMemory),
+        (Gate(ASK_RULES, Book(TERMS).view()), GateMemory),
     ],
     ids=["paper broker", "router", "entering", "holding", "round trip", "order gate", "cache", "advisor's gate"],
 )
