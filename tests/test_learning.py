@@ -1,119 +1,13 @@
 """What a run learns of its advisor, from what the market did afterwards: real outcomes on bars that a test moves."""
 
-import math
-from collections.abc import Callable
-from typing import Any
-
-import msgspec
-import numpy as np
 import pytest
-from builders import MINUTE_NS, OPEN_NS, a_question, an_account
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from learning_builders import BUY, HOLD, LEARNS, RULES, SELL, TARGET, Choir, School, adaptive, advise
 from msgspec.structs import replace
 
 from trader.advisor.base_rate import RateState
-from trader.advisor.calibration import Calibration, CalibrationMode, CalibrationRules
-from trader.advisor.hedge import ByRegime, HedgeRules, HedgeState
-from trader.advisor.outcomes import Outcome, OutcomeTerms, OutcomeTracker
-from trader.advisor.question import Answer, Scores
+from trader.advisor.calibration import Calibration
 from trader.domain.actions import Action
-from trader.domain.bars import Bar
-from trader.domain.decisions import AdviceStatus, NotAsked, Proposal
-from trader.domain.sessions import Calendar
-from trader.fusion import FusionRules
-from trader.learning import Adaptive, AdaptiveCosts, Learned, Learner, Thresholds, Unsettled
-from trader.outlook import Outlook, Reading
-from trader.pipeline import Look
-
-BASE = 48_000  # ticks
-NEVER_NS = 2**62
-FLAT = 0b000111
-HOLD, BUY, SELL = Action.HOLD, Action.BUY, Action.SELL
-TARGET = 100
-"""Ticks that take an entry's target, 60 ticks away, or its stop, 20 away."""
-TERMS = OutcomeTerms(
-    ticks_per_point=4,
-    tick_value_cents=500,
-    commission_side_cents=225,
-    slippage_ticks=1,
-    target_through_ticks=1,
-    break_even_ticks=2,
-    trail_atr=1.0,
-)
-RULES = FusionRules(llm_weight=0.3, override_high=0.9, override_low=0.6, uncertain_below=0.5)
-LEARNS = CalibrationRules(mode=CalibrationMode.RELATIVE, legal_mass_min=0.2, learns=True)
-SCORES = Scores((math.log(0.25), math.log(0.625), math.log(0.125), None, None, None), 0.9)
-_SESSION = Calendar.load().on("2023-03-15")
-
-
-def adaptive(*, learning_rate: float = math.log(2), share: float = 0.0, weight_max: float = 1.0) -> Adaptive:
-    """From (0.7, 0.3) on, a lost outcome halves what an expert weighs."""
-    rules = HedgeRules(start=(0.7, 0.3), learning_rate=learning_rate, share=share)
-    return Adaptive(weights=ByRegime(rules), weight_max=weight_max)
-
-
-def a_reading(regime: int) -> Reading:
-    """A reading of which only the regime counts."""
-    return Reading(18.0, 50.0, 2.5, 12_000.0, 0.0, 0.0, 12_000.0, 12_000.0, regime)
-
-
-class School:
-    """A learner, and a market that moves as the test says: each bar first settles, then asks."""
-
-    def __init__(self, **parts: Any) -> None:
-        self.learner = Learner(OutcomeTracker(TERMS), RULES, **parts)
-        self.seq = -1
-        self._level = BASE
-
-    def bar(
-        self, move: int = 0, *, rl: Action = HOLD, llm: Action | None = None, regime: int = 1, asks: bool = True
-    ) -> None:
-        """A bar that closes `move` ticks further, what both say at its close; `llm` None: no advice came in time."""
-        start, self._level = self._level, self._level + move
-        low, high = sorted((start, self._level))
-        at_ns = OPEN_NS + self.seq * MINUTE_NS
-        self.seq += 1
-        prices = (ticks / 4 for ticks in (start, high + 1, low - 1, self._level))
-        bar = Bar(at_ns, at_ns + MINUTE_NS, "NQM23", *prices, 100)
-        assert _SESSION is not None
-        outlook = Outlook(bar, _SESSION, np.zeros(0, np.float32), a_reading(regime), FLAT, True, an_account())
-        look = Look(
-            seq=self.seq,
-            outlook=outlook,
-            proposal=Proposal(rl, 0.8),
-            forced=False,
-            triggers=(),
-            not_asked=None if asks else NotAsked.NO_TRIGGER,
-            question=a_question(seq=self.seq) if asks else None,
-            stop_trailed=False,
-            close_ticks=self._level,
-            stop_distance_ticks=20,
-            target_distance_ticks=60,
-        )
-        self.learner.on_bar(look, 10.0, NEVER_NS)
-        if llm is not None:
-            self.learner.advised(self.seq, llm)
-
-    @property
-    def level(self) -> int:
-        """Where the market stands."""
-        return self._level
-
-    def continue_at(self, level: int) -> None:
-        """The market stands there, before the first bar."""
-        self._level = level
-
-    def weight(self, regime: int = 1) -> float:
-        """The advisor's weight in that regime."""
-        return self.learner.rules(regime).llm_weight
-
-
-def advise(calibration: Calibration, seq: int) -> None:
-    """A model advises BUY."""
-    answer = calibration.advise(seq, FLAT, Answer(status=AdviceStatus.USED, scores=SCORES))
-    assert answer.advice is not None
-    assert answer.advice.action is BUY
+from trader.learning import AdaptiveCosts, Thresholds
 
 
 def test_calibration_learns_from_the_market_although_nobody_traded() -> None:
@@ -289,23 +183,6 @@ def test_costs_of_a_fixed_weight_are_none() -> None:
     assert (learner.costs, learner.weights) == (None, None)
 
 
-class Choir:
-    """Members that remember what they were told."""
-
-    def __init__(self) -> None:
-        self.outcomes: list[Outcome] = []
-        self.restored: list[HedgeState] = []
-
-    def settled(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-
-    def state(self) -> HedgeState:
-        return HedgeState(((0.0,), (0.0,), (0.0,)))
-
-    def restore(self, state: HedgeState) -> None:
-        self.restored.append(state)
-
-
 def test_ensemble_is_told_of_each_outcome() -> None:
     """Whether or not anybody was heard in time, once each."""
     choir = Choir()
@@ -321,98 +198,3 @@ def test_ensemble_is_told_of_each_outcome() -> None:
         (2, (False, True, False)),
         (4, (False, True, False)),
     ]
-
-
-def learned_school(make: Callable[[], dict[str, Any]]) -> tuple[School, Calibration]:
-    """Forty lessons, one that is still open."""
-    parts = make()
-    calibration = parts["calibration"]
-    school = School(**parts)
-    for i in range(40):
-        school.bar(TARGET if i % 3 else -TARGET, rl=SELL, llm=BUY, regime=i % 3 - 1)
-        advise(calibration, school.seq)
-    return school, calibration
-
-
-def teach(school: School, calibration: Calibration, moves: list[int], begun: int = 0) -> None:
-    """A lesson a bar; what is said depends on the bar's number in the whole."""
-    for number, move in enumerate(moves, start=begun):
-        school.bar(move, rl=SELL if number % 2 else BUY, llm=BUY if number % 3 else None, regime=number % 3 - 1)
-        advise(calibration, school.seq)
-
-
-def everything() -> dict[str, Any]:
-    """All that can learn."""
-    return {"calibration": Calibration(LEARNS, 3.0), "adaptive": adaptive(share=0.01), "ensemble": Choir()}
-
-
-def test_learned_state_goes_through_json_and_back_exactly() -> None:
-    """To the last bit, so that the next run's first bar decides as this one's next would."""
-    school, calibration = learned_school(everything)
-    kept = msgspec.json.decode(msgspec.json.encode(school.learner.learned()), type=Learned)
-    parts = everything()
-    other = School(**parts)
-    before = other.learner.rules(1)
-    other.learner.restore(kept)
-
-    assert other.learner.learned() == kept == school.learner.learned()
-    assert [other.weight(regime) for regime in (-1, 0, 1)] == [school.weight(regime) for regime in (-1, 0, 1)]
-    assert other.learner.rules(1) != before
-    assert parts["ensemble"].restored == [HedgeState(((0.0,), (0.0,), (0.0,)))]
-    answer = Answer(status=AdviceStatus.USED, scores=SCORES)
-    assert parts["calibration"].advise(99, FLAT, answer) == calibration.advise(99, FLAT, answer)
-
-
-def test_learned_state_holds_no_advice_that_waits() -> None:
-    """Its bars belong to a run that is over; this one's calibration still waits for them."""
-    school, calibration = learned_school(everything)
-    learned = school.learner.learned()
-
-    assert learned.calibration is not None
-    assert learned.calibration.pending == ()
-    assert [one.seq for one in calibration.state().pending] == [39]
-
-
-@settings(max_examples=50)
-@given(moves=st.lists(st.sampled_from([0, 10, TARGET, -10, -TARGET]), min_size=2, max_size=40), data=st.data())
-def test_run_that_is_cut_settles_in_the_next_what_was_open(moves: list[int], data: st.DataObject) -> None:
-    """What it has learned and what it waits for, by way of JSON, come to what an uncut run learns."""
-    cut = data.draw(st.integers(1, len(moves)))
-    whole = School(**(parts := everything()))
-    teach(whole, parts["calibration"], moves)
-
-    first = School(**(parts := everything()))
-    teach(first, parts["calibration"], moves[:cut])
-    learned = msgspec.json.decode(msgspec.json.encode(first.learner.learned()), type=Learned)
-    unsettled = msgspec.json.decode(msgspec.json.encode(first.learner.unsettled()), type=Unsettled)
-    second = School(**(parts := everything()))
-    second.continue_at(first.level)
-    second.learner.restore(learned)
-    second.learner.go_on(unsettled, bars=cut)
-    teach(second, parts["calibration"], moves[cut:], begun=cut)
-
-    assert second.learner.learned() == whole.learner.learned()
-    was, is_ = whole.learner.unsettled(), second.learner.unsettled()
-    assert was is not None
-    assert is_ is not None
-    assert [each.seq for each in is_.asked] == [each.seq - cut for each in was.asked]
-    assert [each.seq for each in is_.pending] == [each.seq - cut for each in was.pending]
-
-
-def test_run_that_waits_for_nothing_has_nothing_unsettled() -> None:
-    """At the end of a session all is settled."""
-    school, _ = learned_school(everything)
-    school.learner.end()
-    assert school.learner.unsettled() is None
-
-
-def test_learned_state_of_parts_that_are_not_there_is_none_and_changes_nothing() -> None:
-    """A run with a fixed weight leaves the kept weights of another alone."""
-    school, _ = learned_school(everything)
-    fixed = School(calibration=Calibration(LEARNS, 3.0))
-    fixed.learner.restore(replace(school.learner.learned(), calibration=None))
-
-    learned = fixed.learner.learned()
-    assert (learned.weights, learned.members) == (None, None)
-    assert learned.calibration == Calibration(LEARNS, 3.0).state()
-    assert fixed.learner.rules(1) is RULES
