@@ -1,4 +1,4 @@
-"""Situations at a start, after a crash or a lost link, and all that the plan asks for in each: a row is one."""
+"""Situations of our own orders, after a crash or a lost link, and all that the plan asks for: a row is one."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from reconcile_builders import (
     SELL,
     STOP,
     TARGET,
-    a_bracket,
     a_stop,
     a_target,
     execution,
@@ -18,52 +17,31 @@ from reconcile_builders import (
     long_of,
     market,
     meant,
-    order,
     truth,
+)
+from reconcile_situations import (
+    B2,
+    CANCEL,
+    CLOSE,
+    ENTERED,
+    FRESH,
+    HELD,
+    IN_POSITION,
+    LONG,
+    PROTECT,
+    STOPPED,
+    WAITING,
+    B,
+    amend,
+    filled,
+    without,
 )
 
 from trader.adapters.ib.facts import OrderKind, Truth
-from trader.adapters.ib.plan import ForeignPolicy, Known
+from trader.adapters.ib.plan import Known
 from trader.adapters.state.records import IntentState
-from trader.domain.orders import Amend, AmendCause, Cancel, ExitReason, Flatten, Protect
 
-ADOPT, IGNORE = {"policy": ForeignPolicy.ADOPT}, {"policy": ForeignPolicy.IGNORE}
-B, B2 = a_bracket(), a_bracket(qty=2)
-LONG = long_of(B)
-ENTERED = LONG.executions[0]
-IN_POSITION = truth(position_qty=1, entry_ticks=LAST, orders=(a_stop(), a_target()), executions=(ENTERED,))
-FRESH = known(intents=(meant(B),))
-WAITING = known(bracket=B, entry_working=True, intents=(meant(B, IntentState.SENT),))
-STOPPED = execution("0000e0d5.00000002.01.01", "NQ-1", SELL, price=STOP - 1)
-BY_HAND = execution("0000e0d5.0000000a.01.01", None, BUY, price=LAST - 4)
-SOLD_BY_HAND = execution("0000e0d5.0000000b.01.01", None, SELL, price=LAST - 8)
-THEIRS = order("", OrderKind.LIMIT, BUY, 1, LAST - 100, client_id=0)
-KEPT = ["keep stop", "keep target"]
-HELD = ["hold +1 as NQ-1", *KEPT]
-CLOSE = meant(Flatten(order_ref="NQ-1", side=SELL, qty=1, reason=ExitReason.OPERATOR), ref="NQ-1.c1")
-PROTECT = meant(Protect(order_ref="NQ-1", side=SELL, qty=1, stop_ticks=STOP), ref="NQ-1.p1")
-CANCEL = meant(Cancel(order_ref="NQ-1"), ref="NQ-1.x1")
-
-
-def amend(stop: int) -> Any:
-    """An intent to move the stop."""
-    to = Amend(order_ref="NQ-1", cause=AmendCause.TRAIL, stop_ticks=stop, target_ticks=TARGET)
-    return meant(to, ref="NQ-1.a1")
-
-
-def without(what: Truth, *kinds: OrderKind, **changes: Any) -> Truth:
-    """The same, and orders of these kinds are gone."""
-    return replace(what, orders=tuple(each for each in what.orders if each.kind not in kinds), **changes)
-
-
-def filled(what: Truth, qty: int, done: int) -> Truth:
-    """An entry of `qty` of which `done` has filled, and the rest works; its exits are as large as it was sent."""
-    entry = market(qty=qty, filled_qty=done)
-    fills = (execution("0000e0d5.00000001.01.01", "NQ-1", BUY, done),) if done else ()
-    return replace(what, position_qty=done, orders=(entry, a_stop(qty=qty), a_target(qty=qty)), executions=fills)
-
-
-TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
+OWN: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
     ("nothing here and nothing there", known(), truth(), {}, []),
     ("position and bracket as we left them", LONG, IN_POSITION, {}, HELD),
     # before the wire
@@ -338,204 +316,5 @@ TABLE: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         truth(),
         {},
         ["NQ-1.x1 is filled"],
-    ),
-    # others
-    (
-        "somebody bought by hand: protected, and no entries",
-        known(),
-        truth(position_qty=1, entry_ticks=LAST - 4, executions=(BY_HAND,)),
-        {},
-        ["note +1", "foreign +1 at 31996", "hold +1 as FOREIGN-26256420", "protect 1 at 31960", "no entries"],
-    ),
-    (
-        "the same, adopted",
-        known(),
-        truth(position_qty=1, entry_ticks=LAST - 4, executions=(BY_HAND,)),
-        ADOPT,
-        ["note +1", "foreign +1 at 31996", "hold +1 as FOREIGN-26256420", "protect 1 at 31960"],
-    ),
-    (
-        "the same, ignored",
-        known(),
-        truth(position_qty=1, entry_ticks=LAST - 4, executions=(BY_HAND,)),
-        IGNORE,
-        ["note +1", "leave +1"],
-    ),
-    (
-        "a position from days ago that nobody here knows",
-        known(),
-        truth(position_qty=-2, entry_ticks=LAST + 8),
-        {},
-        ["unexplained -2 at 32008", "hold -2 as FOREIGN-26256420", "protect 2 at 32040", "no entries"],
-    ),
-    (
-        "somebody bought and sold by hand: noted, nothing left of it",
-        known(),
-        truth(executions=(BY_HAND, SOLD_BY_HAND)),
-        {},
-        ["note +1", "note -1"],
-    ),
-    (
-        "somebody closed our position by hand: our exits go",
-        LONG,
-        replace(IN_POSITION, position_qty=0, executions=(ENTERED, SOLD_BY_HAND)),
-        {},
-        ["note -1", "foreign -1 at 31992", "cancel NQ-1 LMT -1", "cancel NQ-1 STP -1", "no entries"],
-    ),
-    (
-        "somebody turned our position: a stop on the other side",
-        LONG,
-        replace(IN_POSITION, position_qty=-1, executions=(ENTERED, replace(SOLD_BY_HAND, qty=2))),
-        {},
-        [
-            "note -2",
-            "foreign -2 at 31992",
-            "hold -1 as FOREIGN-26256420",
-            "protect 1 at 32040",
-            "cancel NQ-1 LMT -1",
-            "cancel NQ-1 STP -1",
-            "no entries",
-        ],
-    ),
-    (
-        "beside our position there is somebody else's",
-        LONG,
-        replace(IN_POSITION, position_qty=3),
-        IGNORE,
-        ["hold +1 as NQ-1", "leave +2", *KEPT],
-    ),
-    (
-        "ours was stopped beside somebody else's",
-        LONG,
-        truth(position_qty=-2, executions=(ENTERED,)),
-        IGNORE,
-        ["unexplained -1 at 31960", "leave -2"],
-    ),
-    ("an order of somebody else: no entries", known(), truth(orders=(THEIRS,)), {}, ["no entries"]),
-    ("an order of somebody else, adopted: it is left", known(), truth(orders=(THEIRS,)), ADOPT, []),
-    # months
-    (
-        "a position in another month",
-        known(),
-        truth(elsewhere=(("NQZ9", 1),)),
-        {},
-        ["refuse", "no entries"],
-    ),
-    ("a position in another month, ignored", known(), truth(elsewhere=(("NQZ9", 1),)), IGNORE, []),
-    (
-        "ours is in another month",
-        replace(LONG, symbol="NQZ19"),
-        truth(elsewhere=(("NQZ9", 1),)),
-        IGNORE,
-        ["refuse", "no entries"],
-    ),
-    # executions
-    (
-        "an execution that we know is not booked again",
-        LONG,
-        replace(IN_POSITION, executions=(ENTERED, ENTERED)),
-        {},
-        HELD,
-    ),
-    (
-        "the broker's correction of one is the same one",
-        LONG,
-        replace(IN_POSITION, executions=(replace(ENTERED, exec_id="0000e0d5.00000001.01.02", price_ticks=LAST + 1),)),
-        {},
-        HELD,
-    ),
-    (
-        "an execution of a session that is compared and forgotten",
-        replace(known(), forgotten_before_ns=MORNING_NS),
-        truth(executions=(BY_HAND, SOLD_BY_HAND, ENTERED)),
-        {},
-        [],
-    ),
-    # what is easily taken for something else
-    (
-        "a stop that was never transmitted guards nothing",
-        LONG,
-        replace(IN_POSITION, orders=(a_stop(is_working=False, is_held=True), a_target())),
-        {},
-        ["hold +1 as NQ-1", "keep target", "protect 1 at 31960", "cancel NQ-1 STP -1"],
-    ),
-    (
-        "an entry that still rests would add to somebody else's position",
-        WAITING,
-        replace(filled(truth(), 1, 0), position_qty=1, executions=(BY_HAND,)),
-        {"entry_may_rest": True, **ADOPT},
-        [
-            "note +1",
-            "foreign +1 at 31996",
-            "hold +1 as FOREIGN-26256420",
-            "protect 1 at 31960",
-            "cancel NQ-1 MKT +1",
-            "cancel NQ-1 LMT -1",
-            "cancel NQ-1 STP -1",
-            "NQ-1 is acknowledged",
-        ],
-    ),
-    (
-        "an entry goes before what would protect it",
-        known(),
-        truth(orders=(a_stop("NQ-1.p1"), market())),
-        {},
-        ["cancel NQ-1 MKT +1", "cancel NQ-1.p1 STP -1"],
-    ),
-    (
-        "a limit under a stop's name is no stop",
-        LONG,
-        truth(position_qty=1, orders=(order("NQ-1.p1", OrderKind.LIMIT, SELL, 1, STOP),)),
-        {},
-        ["hold +1 as NQ-1", "protect 1 at 31960", "cancel NQ-1.p1 LMT -1"],
-    ),
-    (
-        "a target of another decision would not end with the stop that is laid",
-        LONG,
-        truth(position_qty=1, orders=(a_target("NQ-9"),)),
-        {},
-        ["hold +1 as NQ-1", "protect 1 at 31960", "cancel NQ-9 LMT -1"],
-    ),
-    (
-        "a close of half the position gives way to one of the whole",
-        replace(long_of(B2), closing=True),
-        truth(position_qty=2, orders=(market("NQ-1.c1", SELL),)),
-        {"last_ticks": STOP},
-        ["hold +2 as NQ-1", "close 2", "cancel NQ-1.c1 MKT -1", "close is over"],
-    ),
-    (
-        "somebody sold against ours, and our stop still works: ours is there",
-        LONG,
-        replace(IN_POSITION, position_qty=0),
-        IGNORE,
-        ["hold +1 as NQ-1", "leave -1", *KEPT],
-    ),
-    (
-        "our position is gone, and not by our stop, which still works",
-        LONG,
-        replace(IN_POSITION, position_qty=0),
-        {},
-        ["unexplained -1 at 32000", "cancel NQ-1 LMT -1", "cancel NQ-1 STP -1", "no entries"],
-    ),
-    (
-        "an entry at the broker of which the line has never heard",
-        FRESH,
-        filled(truth(), 1, 0),
-        {},
-        ["tell NQ-1", "cancel NQ-1 MKT +1", "cancel NQ-1 LMT -1", "cancel NQ-1 STP -1", "NQ-1 is acknowledged"],
-    ),
-    (
-        "a decision that was only intended does not take over a position",
-        replace(LONG, intents=(meant(a_bracket("NQ-2")),)),
-        IN_POSITION,
-        {},
-        [*HELD, "NQ-2 is denied"],
-    ),
-    (
-        "executions are booked in the order in which they happened",
-        FRESH,
-        truth(executions=(replace(STOPPED, ts_ns=MORNING_NS), ENTERED)),
-        {},
-        ["tell NQ-1", "book entry +1 at 32000", "book stop -1 at 31959", "NQ-1 is filled"],
     ),
 ]

@@ -5,10 +5,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from reconcile_builders import LAST, gist, known, plan_of, truth
-from reconcile_cases import ENTERED, IN_POSITION, LONG, TABLE, THEIRS
+from reconcile_cases import OWN
+from reconcile_cases_others import OTHERS
+from reconcile_situations import ENTERED, IN_POSITION, LONG, THEIRS
 
 from trader.adapters.ib.facts import Truth
 from trader.adapters.ib.plan import Known
+
+TABLE = OWN + OTHERS
 
 
 @pytest.mark.parametrize(("what", "says", "how", "expected"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE])

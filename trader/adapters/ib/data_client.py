@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from trader.adapters.ib.foreign import IB, IbBar, IbBars
+from trader.adapters.ib.foreign import IbBar, IbBars
+from trader.adapters.ib.foreign_client import IB
 
 T = TypeVar("T")
 

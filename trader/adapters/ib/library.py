@@ -11,7 +11,8 @@ from types import ModuleType
 
 from msgspec import Struct
 
-from trader.adapters.ib.foreign import IB, IbContract, IbOrder
+from trader.adapters.ib.foreign import IbContract, IbOrder
+from trader.adapters.ib.foreign_client import IB
 from trader.errors import ConfigurationError, InvariantError
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from trader.adapters.ib.foreign import IB
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.hooks import ErrorHook, Hooks, LostHook, SyncHook
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.logs import route_library_logs

@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.facts import Funds
-from trader.adapters.ib.foreign import IB, IbContract, IbOrder, IbOrderState
+from trader.adapters.ib.foreign import IbContract, IbOrder, IbOrderState
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.order_wire import OrderLink
 from trader.adapters.ib.readings import cents_of

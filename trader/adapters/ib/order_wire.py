@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.facts import BrokerOrder
-from trader.adapters.ib.foreign import IB, IbClient, IbCommissionReport, IbContract, IbFill, IbTrade
+from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, IbTrade
+from trader.adapters.ib.foreign_client import IB, IbClient
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.orders import Draft, Sending, library_order
 from trader.adapters.ib.readings import execution_of, order_of

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.data_client import DataLink
-from trader.adapters.ib.foreign import IB, IbContract, IbTicker
+from trader.adapters.ib.foreign import IbContract, IbTicker
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.library import Library
 
 LIVE, FROZEN = 1, 2

@@ -5,7 +5,8 @@ from contextlib import suppress
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.data_client import DataLink, bars_in
-from trader.adapters.ib.foreign import IB, IbBar
+from trader.adapters.ib.foreign import IbBar
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.heard import Heard, heard
 from trader.adapters.ib.history import EPOCH_DATES, SIZES, WHAT
 from trader.adapters.ib.library import Library

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from trader.adapters.ib.contract import Pinned, of_root
 from trader.adapters.ib.facts import BrokerOrder, Funds, Truth
-from trader.adapters.ib.foreign import IB, IbAccountValue, IbFill, IbPosition, IbTrade
+from trader.adapters.ib.foreign import IbAccountValue, IbFill, IbPosition, IbTrade
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.readings import execution_of, funds_of, number, order_of, whole
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument, instrument

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from trader.adapters.ib.foreign import IB, IbContract, Transport
+from trader.adapters.ib.foreign import IbContract
+from trader.adapters.ib.foreign_client import IB, Transport
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.logs import without_accounts
 from trader.errors import LinkError, RefusedError
