@@ -133,7 +133,7 @@ class Leg:
     def _live(self, life: Life, seconds: float) -> None:
         until_s = time.monotonic() + seconds
         while time.monotonic() < until_s and not life.is_over:
-            time.sleep(min(0.02, max(0.0, until_s - time.monotonic())))
+            time.sleep(min(0.02, max(0.0, until_s - time.monotonic())))  # another process: its end sets no event here
 
     def _ask(self) -> None:
         """What it says of its position, on every other life: the question takes it to a place between two steps."""

@@ -245,4 +245,4 @@ def wait_for(is_true: Callable[[], bool], what: str) -> None:
         if time.monotonic() > until_s:
             msg = f"not in {PATIENCE_S:g} s: {what}"
             raise RuntimeError(msg)
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # a file or a process of somebody else's: neither sets an event here

@@ -252,7 +252,7 @@ async def life(
                 running_task.append(tasks.create_task(brokers[0].run()))
             yield Bench(server, up, brokers[0], watcher, writer)
             running_task[0].cancel()
-    except BaseExceptionGroup as several:
+    except BaseExceptionGroup as several:  # a test names the error that it expects, not the group around it
         raise several.exceptions[0] from None
     finally:
         writer.close()

@@ -172,7 +172,7 @@ async def test_after_a_pause_of_the_loop_nothing_leaves_before_the_broker_was_as
     async with trading(tmp_path, link={"loop_pause_s": 0.3}) as bench:
         await bench.enter()
         bench.broker.submit(a_flatten())
-        time.sleep(0.6)  # noqa: ASYNC251 -- the pause
+        time.sleep(0.6)  # noqa: ASYNC251 -- a loop that stands still is what is tested
         await bench.until(lambda: bench.watcher.exits and not bench.working)
         intents = await bench.intents()
         assert (intents[f"{REF}.c1"], intents[f"{REF}.c2"]) == ("denied", "filled")
