@@ -12,7 +12,10 @@ from trader.adapters.ib.plan import Known
 from trader.adapters.state.database import StateDb
 from trader.domain.orders import AmendCause, ExitReason, Unfilled
 from trader.gateway.checker import check
+from trader.gateway.faults import Fault, Verb
+from trader.gateway.mischief import OrderMischief, play_faults
 
+EXECUTION = 11
 STOPPED = some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))
 
 
@@ -72,6 +75,32 @@ async def test_an_exit_between_two_lives_is_told_in_the_second(tmp_path: Path) -
         async with life(tmp_path, server, known(1, stop=LAST - 20)) as bench:
             assert bench.watcher.exits == [(1, LAST - 21, ExitReason.BREAK_EVEN)]
             assert (bench.working, bench.watcher.foreign) == ([], [])
+
+
+async def test_what_an_exit_between_two_lives_cost_is_told_in_the_second(tmp_path: Path) -> None:
+    """The configuration says 2.00, the broker 2.25, in the same answer as the execution."""
+    async with running(STOPPED) as server:
+        async with life(tmp_path, server, commission_cents=200) as bench:
+            await bench.enter()
+            await bench.calm()
+        server.step()
+        async with life(tmp_path, server, known(1), commission_cents=200) as bench:
+            assert [fill.commission_cents for fill in bench.watcher.fills] == [200]
+            assert bench.watcher.fees == [(REF, 25)]
+
+
+async def test_a_cost_that_the_first_life_never_heard_is_told_in_the_second(tmp_path: Path) -> None:
+    """The report overtook its execution, and the client had nothing to put it to."""
+    mischief = OrderMischief((Fault(do=Verb.REORDER, nth=1, message=EXECUTION),), 1)
+    async with running(None, mischief) as server:
+        play_faults(server, mischief)
+        async with life(tmp_path, server, commission_cents=200) as bench:
+            await bench.enter()
+            assert bench.watcher.fees == []
+        async with life(tmp_path, server, known(1), commission_cents=200) as bench:
+            await bench.calm()
+            assert bench.watcher.fees == [(REF, 25)]
+            assert [each.commission_cents for each in (await bench.kept()).executions] == [225]
 
 
 @pytest.mark.parametrize("has_left", [True, False])

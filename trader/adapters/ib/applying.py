@@ -58,6 +58,7 @@ class Applier:
             return True
         self._say(plan)
         self._book(plan)
+        self._cost(truth)
         self._end_absent(truth)
         is_certain = self._take_over(plan)
         self._guard(plan)
@@ -164,6 +165,12 @@ class Applier:
             self.has_synced and self._room.terms.policy is not ForeignPolicy.IGNORE and _by_hand(plan)
         ):
             self._foreign(plan.foreign_qty, plan.foreign_ticks)
+
+    def _cost(self, truth: Truth) -> None:
+        """The costs of what is booked already: a report that came while nobody heard is told in answers only."""
+        for execution in truth.executions:
+            if execution.commission_cents is not None:
+                self._hearing.on_commission(execution.exec_id, execution.commission_cents)
 
     def _book_one(self, execution: Execution) -> None:
         desk = self._desk_of(execution)

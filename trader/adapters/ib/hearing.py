@@ -85,11 +85,9 @@ class Hearing:
         execution = room.records.find(exec_id)
         if execution is None or execution.commission_cents is not None:
             return
-        room.records.executed(replace(execution, commission_cents=cents))
-        decision = decision_of(execution.order_ref)
-        more = cents - room.terms.commission_cents * execution.qty
-        if decision is not None and more:
-            room.watcher.on_fee(decision, more)
+        told = replace(execution, commission_cents=cents)
+        room.records.executed(told)
+        self._tell_cost(told, cents)
 
     def on_error(self, order_id: int, code: int, text: str) -> None:
         """An error that names one of our orders."""
@@ -150,8 +148,14 @@ class Hearing:
         elif abs(room.held.qty) <= desk.leave_qty:
             desk.close_reason, desk.leave_qty = None, 0  # what is left is somebody else's
         room.watcher.on_fill(fill)
-        if room.taken() is not None:
-            return  # whoever has the account closes what is open
+        if execution.commission_cents is not None:
+            self._tell_cost(execution, execution.commission_cents)
+        if room.taken() is None:  # else whoever has the account closes what is open
+            self._see_to(desk, track, execution, fill, was_over=was_over)
+
+    def _see_to(self, desk: Desk, track: Track, execution: Execution, fill: Fill, *, was_over: bool) -> None:
+        """What cannot wait after a fill: one that was not to be, and one behind a stop that is not ours."""
+        room = self._room
         if room.held.qty and (was_over or (fill.reason is not None and room.held.qty * fill.side > 0)):
             why = f"the {track.draft.leg} of {desk.decision} was filled when it was not to be any more"
             level = desk.stop_ticks or execution.price_ticks - fill.side * room.terms.default_stop_ticks
@@ -173,6 +177,13 @@ class Hearing:
         if not desk.entry_told:
             desk.entry_told = True
             self._room.watcher.on_unfilled(desk.decision, Unfilled.REJECTED if is_refused else Unfilled.CANCELLED)
+
+    def _tell_cost(self, execution: Execution, cents: int) -> None:
+        """The line has booked the fill at the configured cost: what it cost beyond that."""
+        decision = decision_of(execution.order_ref)
+        more = cents - self._room.terms.commission_cents * execution.qty
+        if decision is not None and more:
+            self._room.watcher.on_fee(decision, more)
 
     def _note_end(self, desk: Desk, track: Track, why: str) -> None:
         """A bracket's intent ends with its entry; every other order has its own."""
