@@ -154,7 +154,7 @@ class IbParts:
             refusals.on_figures(figures)
 
         terms = margin_terms(settings, lockstep=self._plan.wiring.lockstep)
-        return MarginDesk(self._link, self._library, terms, heard, broker.reserve, lambda: broker.held_qty)
+        return MarginDesk(self._link, self._library, terms, heard, broker)
 
     def _changed(self, keeper: Keeper) -> None:
         keeper.after_event()

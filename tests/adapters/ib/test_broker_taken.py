@@ -73,8 +73,8 @@ async def test_a_position_that_loses_its_stop_while_the_account_is_taken_is_left
 
 
 async def test_what_the_operators_command_has_closed_is_an_exit_and_no_foreign_trade(tmp_path: Path) -> None:
-    """Under the decision whose position it was, by the operator's reason."""
-    async with trading(tmp_path) as bench:
+    """Under the decision whose position it was, by the operator's reason, at what it cost."""
+    async with trading(tmp_path, commission_cents=200) as bench:
         await bench.enter()
         switch = Switch(bench)
         switch.why = WHY
@@ -83,6 +83,7 @@ async def test_what_the_operators_command_has_closed_is_an_exit_and_no_foreign_t
         await bench.link.wait_up()
         assert bench.watcher.exits == [(1, LAST - 1, ExitReason.OPERATOR)]
         assert (bench.watcher.foreign, bench.watcher.position_qty) == ([], 0)
+        assert bench.watcher.fees == [(REF, 25), (REF, 25)]
         switch.why = None
         bench.link.resync("it is ours again")
         await bench.link.wait_up()

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from trader.adapters.ib import margin
 from trader.adapters.ib.margin import MarginDesk, MarginTerms
-from trader.errors import InvariantError, RefusedError
+from trader.adapters.ib.plan import ForeignPolicy
+from trader.errors import InvariantError, LinkError, RefusedError
 from trader.gateway.faults import Fault, Verb
 from trader.gateway.gateway import Gateway
 from trader.gateway.layouts import Request
@@ -37,10 +38,7 @@ class Told:
 
 def desk_of(bench: Bench, told: Told, **terms: Any) -> MarginDesk:
     """A desk for the bench's account."""
-    broker = bench.broker
-    made = MarginDesk(
-        bench.link, LIBRARY, replace(ASKING, **terms), told.figures.append, broker.reserve, lambda: broker.held_qty
-    )
+    made = MarginDesk(bench.link, LIBRARY, replace(ASKING, **terms), told.figures.append, bench.broker)
     made.contract = pinned(bench.gateway)
     return made
 
@@ -86,7 +84,7 @@ async def test_a_flat_account_is_told_what_one_contract_needs(tmp_path: Path) ->
 
 @pytest.mark.parametrize("is_long", [True, False])
 async def test_with_a_position_the_night_is_what_the_broker_says_is_ahead(tmp_path: Path, is_long: bool) -> None:
-    """The night's margin is three times the day's; asked on the position's side, one more needs what one needs."""
+    """The night's margin is three times the day's; to the position's side, one more needs what one needs."""
     told = Told()
     account = replace(GATEWAY.account, night_factor=3, commission_cents=0)
     async with trading(tmp_path, gateway={"account": account}) as bench:
@@ -100,6 +98,29 @@ async def test_with_a_position_the_night_is_what_the_broker_says_is_ahead(tmp_pa
         bench.gateway.exchange.trade_by_hand(-1 if is_long else 1)
         await soon(desk.sync())
         assert told.last.overnight == a_period(60_000, 54_000, 100_000, 100_000)
+
+
+async def test_somebody_elses_position_does_not_make_an_entry_free(tmp_path: Path) -> None:
+    """It is left alone, and an entry against it would set margin free: that is nothing that an entry may count on."""
+    told = Told()
+    async with trading(tmp_path, policy=ForeignPolicy.IGNORE) as bench:
+        desk = desk_of(bench, told)
+        bench.gateway.exchange.trade_by_hand(-2)
+        await soon(desk.sync())
+        assert (bench.broker.held_qty, told.figures[-1].day.initial_cents) == (0, 20_000 * 100)
+
+
+async def test_nothing_is_asked_while_another_process_has_the_account(tmp_path: Path) -> None:
+    """What is asked by an order's message is not asked either."""
+    told = Told()
+    async with trading(tmp_path) as bench:
+        heard: list[int] = []
+        bench.gateway.server.gate = lambda session, number, fields: not heard.append(number)
+        bench.broker.heed(lambda: "KILL is there")
+        with pytest.raises(LinkError, match="KILL is there"):
+            await desk_of(bench, told)._ask()
+        await bench.broker.rest()
+        assert (Request.PLACE_ORDER in heard, told.figures) == (False, [])
 
 
 async def test_a_fill_asks_again(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ class IbBroker:
         self._applier = Applier(self._room, self._actor, self._hearing, wall_ns)
         self._asker = Asker(self._room, self._actor, self._applier)
         self._room.wire = OrderWire(library, terms.account, terms.market, self._hearing, self._guarded)
-        self._room.sender = Sender(terms.sender, writer, self._why_forbidden)
+        self._room.sender = Sender(terms.sender, writer, lambda: self.taken)
         matching.is_beyond(1, 0, -1, 1)  # loaded now, and not while a fill waits
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         link.on_lost(self._lost)
@@ -78,6 +78,11 @@ class IbBroker:
     def held_qty(self) -> int:
         """The signed position, as far as the wire has told it."""
         return self._room.held.qty
+
+    @property
+    def taken(self) -> str | None:
+        """Why the account is another process's, and nothing may be sent; None where it is ours."""
+        return self._room.taken()
 
     def reserve(self) -> None:
         """Before a question that travels as an order: its number is none that an order has had."""
@@ -160,9 +165,6 @@ class IbBroker:
     def doubt(self) -> str | None:
         """Why what the broker has is not certain; None where it is, and before anybody asked."""
         return self._asker.doubt
-
-    def _why_forbidden(self) -> str | None:
-        return self._room.taken()
 
     def _lost(self, why: str) -> None:
         self._room.may_enter = False

@@ -8,7 +8,7 @@ from trader.adapters.ib.desk import INTENT_STATES, Desk, Stage, Track
 from trader.adapters.ib.facts import BrokerOrder, named
 from trader.adapters.ib.order_errors import Reaction, reaction_to
 from trader.adapters.ib.orders import mismatch
-from trader.adapters.ib.ours import decision_of, leg_of
+from trader.adapters.ib.ours import decision_of, is_operators, leg_of
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.orders import Fill, Unfilled
@@ -180,7 +180,9 @@ class Hearing:
 
     def _tell_cost(self, execution: Execution, cents: int) -> None:
         """The line has booked the fill at the configured cost: what it cost beyond that."""
-        decision = decision_of(execution.order_ref)
+        own, decision = self._room.desk, decision_of(execution.order_ref)
+        if own is not None and is_operators(execution.order_ref):
+            decision = own.decision
         more = cents - self._room.terms.commission_cents * execution.qty
         if decision is not None and more:
             self._room.watcher.on_fee(decision, more)

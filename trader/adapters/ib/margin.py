@@ -19,7 +19,7 @@ from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.order_wire import OrderLink
 from trader.adapters.ib.readings import cents_of
-from trader.adapters.ib.truth import fetch_funds
+from trader.adapters.ib.truth import fetch_funds, lost_is_told
 from trader.domain.actions import Side
 from trader.errors import InvariantError, LinkError
 from trader.risk.margin import UNKNOWN, MarginFigures, MarginPeriod
@@ -32,6 +32,19 @@ class MarginLink(OrderLink, Protocol):
     """The connection, which can be waited for; `Link` is one."""
 
     async def wait_up(self) -> None: ...
+
+
+class MarginBroker(Protocol):
+    """Who sends orders on that connection; `IbBroker` is one."""
+
+    @property
+    def taken(self) -> str | None:
+        """Why nothing may be sent at all; None where it may."""
+        ...
+
+    def reserve(self) -> None:
+        """See that the library's next number is none that an order has had."""
+        ...
 
 
 class MarginTerms(Struct, frozen=True, kw_only=True):
@@ -55,7 +68,7 @@ class NeededMargin(Struct, frozen=True, kw_only=True):
 class MarginDesk:
     """Asks for one account and one month, and tells `on_figures` at each answer, and when the last one is too old.
 
-    `reserve` sees that the library's next number is none that an order has had; `position_qty` is what is held.
+    While the account is another process's nothing is asked: a what-if order is an order on the wire.
     `sync` is a hook of the link's in lockstep only: else nobody waits for these figures, `run` asks for them.
     """
 
@@ -65,15 +78,13 @@ class MarginDesk:
         library: Library,
         terms: MarginTerms,
         on_figures: Callable[[MarginFigures], None],
-        reserve: Callable[[], None],
-        position_qty: Callable[[], int],
+        broker: MarginBroker,
     ) -> None:
         self._link = link
         self._library = library
         self._terms = terms
         self._on_figures = on_figures
-        self._reserve = reserve
-        self._position_qty = position_qty
+        self._broker = broker
         self._wanted = asyncio.Event()
         self._answered_s: float | None = None
         self._night = (1.0, 1.0)
@@ -109,17 +120,13 @@ class MarginDesk:
             self._age()
 
     async def _ask(self) -> None:
-        """One round: two questions, and the answer told. LinkError where there is none to one of them."""
+        """One round: three questions, and the answer told. LinkError where there is none to one of them."""
         contract = self.contract
         if contract is None:
             msg = "there is no contract yet"
             raise LinkError(msg)
-        try:
-            side = Side.SELL if self._position_qty() < 0 else Side.BUY
-            needed = await self._needed(contract, side)
-            funds = await fetch_funds(self._link, self._terms.account)
-        except ConnectionError as error:  # the client's, where the socket went before the question
-            raise LinkError(str(error)) from None
+        needed = dearer(await self._needed(contract, Side.BUY), await self._needed(contract, Side.SELL))
+        funds = await fetch_funds(self._link, self._terms.account)
         self._answered_s = asyncio.get_running_loop().time()
         self._night = night_shares(funds, self._night)
         self._tell(margin_figures(needed, funds, self._night))
@@ -132,8 +139,13 @@ class MarginDesk:
             account=self._terms.account,
             whatIf=True,
         )
-        self._reserve()
-        told = await self._link.ask("the margin", _what_if(self._link.ib, as_contract(self._library, contract), order))
+        taken = self._broker.taken
+        if taken is not None:
+            raise LinkError(taken)
+        self._broker.reserve()
+        with lost_is_told():
+            question = _what_if(self._link.ib, as_contract(self._library, contract), order)
+            told = await self._link.ask("the margin", question)
         if not isinstance(getattr(told, "initMarginChange", None), str):
             msg = f"the broker answered the what-if order by {told!r}"
             raise LinkError(msg)
@@ -152,6 +164,20 @@ class MarginDesk:
     def _tell(self, figures: MarginFigures) -> None:
         self.figures = figures
         self._on_figures(figures)
+
+
+def dearer(one: NeededMargin, other: NeededMargin) -> NeededMargin:
+    """What one more contract needs, whoever holds something on this account: to the other side it needs less, or gives
+    back. What the broker does not say of both is not known.
+    """
+    return NeededMargin(
+        initial_cents=_larger(one.initial_cents, other.initial_cents),
+        maintenance_cents=_larger(one.maintenance_cents, other.maintenance_cents),
+    )
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def _what_if(ib: IB, contract: IbContract, order: IbOrder) -> Awaitable[IbOrderState]:

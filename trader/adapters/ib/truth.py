@@ -46,7 +46,7 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
     """
     market = instrument(pinned.market)
     funds = await fetch_funds(link, account)
-    with _lost_is_told():
+    with lost_is_told():
         look = await _still(link, account)
     entry_ticks, position_qty = _held(look.positions, pinned, market)
     return Truth(
@@ -68,7 +68,7 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
 
 async def fetch_orders(link: TruthLink, pinned: Pinned, account: str) -> tuple[BrokerOrder, ...]:
     """The open orders of every client on this contract; LinkError where the answer has no end."""
-    with _lost_is_told():
+    with lost_is_told():
         return orders_among(await link.ask("all open orders", link.ib.reqAllOpenOrdersAsync()), pinned, account)
 
 
@@ -77,14 +77,14 @@ async def fetch_executions(link: TruthLink, pinned: Pinned, account: str) -> tup
 
     It tells of the day's, from its midnight on. LinkError where the answer has no end.
     """
-    with _lost_is_told():
+    with lost_is_told():
         fills = await link.ask("executions", link.ib.reqExecutionsAsync())
         return _executions(fills, link.ib.fills(), pinned, account)
 
 
 async def fetch_position(link: TruthLink, pinned: Pinned, account: str) -> int:
     """The signed position in this contract; LinkError where the answer has no end."""
-    with _lost_is_told():
+    with lost_is_told():
         return _held(await _positions(link, account), pinned, instrument(pinned.market))[1]
 
 
@@ -101,7 +101,7 @@ async def fetch_funds(link: TruthLink, account: str) -> Funds:
 
     ib.accountSummaryEvent.connect(heard)
     try:
-        with _lost_is_told():
+        with lost_is_told():
             request = ib.client.getReqId() + 1  # the one that the library is about to take
             try:
                 await link.ask("the account's figures", ib.reqAccountSummaryAsync())
@@ -114,7 +114,7 @@ async def fetch_funds(link: TruthLink, account: str) -> Funds:
 
 
 @contextmanager
-def _lost_is_told() -> Iterator[None]:
+def lost_is_told() -> Iterator[None]:
     """The client's own error, where the socket went before a question, is the link's."""
     try:
         yield
