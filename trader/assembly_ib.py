@@ -25,6 +25,7 @@ from trader.live.session_books import BooksTerms
 from trader.settings import Settings
 
 MINUTE_S = 60.0
+OWN_ID_SOON_S = 10.0
 EVERY_DAY = (0, 1, 2, 3, 4, 5, 6)
 FRIDAY = (4,)
 NEW_YORK = "America/New_York"
@@ -65,6 +66,7 @@ def link_terms(settings: Settings, *, lockstep: bool) -> LinkTerms:
         sync_timeout_s=4 * ib.request_timeout_s,
         lost_max_s=15 * MINUTE_S,
         own_id_every_s=MINUTE_S,
+        own_id_soon_s=OWN_ID_SOON_S,
     )
 
 
@@ -114,7 +116,6 @@ def feed_terms(settings: Settings, market: Instrument, bar_minutes: int, *, lock
     return FeedTerms(
         market=market,
         bar_minutes=bar_minutes,
-        offsets={},
         quotes=not lockstep,
         live=LiveTerms(grace_s=0.0 if lockstep else ib.grace_s, list_bars=10, empty_tries=5, empty_wait_s=2.0),
         closing=ClosingTerms(

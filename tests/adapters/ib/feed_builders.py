@@ -36,7 +36,6 @@ WATCH = WatchTerms(stale_after_s=5.0, quiet_s=3_600.0, rights_retry_s=0.02, ever
 TERMS = FeedTerms(
     market=instrument("NQ"),
     bar_minutes=1,
-    offsets={},
     quotes=True,
     live=LIVE,
     closing=CLOSING,

@@ -5,7 +5,6 @@ from gateway_builders import running
 from ib_builders import until
 from two_months import BOTH_MINUTES, NEW_OPENS_NS, OFFSET, OLD_CLOSES_NS, OLD_MINUTES, two_months
 
-from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.feed import IbFeed
 from trader.domain.units import MINUTE_NS
 
@@ -61,27 +60,6 @@ async def test_the_month_stays_while_a_position_is_held_and_changes_once_it_is_g
         assert bars[OLD_MINUTES].roll_offset == OFFSET
 
 
-async def test_an_offset_that_is_stated_is_not_asked_for() -> None:
-    """The user's file of rolls goes before what the broker's history says."""
-    columns = two_months()
-    seen: list[Pinned] = []
-
-    def equip(feed: IbFeed) -> None:
-        feed.closed.is_flat = lambda: True
-        feed.closed.on_roll = lambda new, _: seen.append(new)
-
-    async with (
-        running(columns, history_bars=FIRST) as gateway,
-        feeding(gateway, before=equip, offsets={"NQH20": 20.0}) as desk,
-    ):
-        for _ in range(OLD_MINUTES):
-            gateway.step()
-        await until(lambda: seen)
-        gateway.step()
-        gateway.step()
-        assert (await desk.have(OLD_MINUTES + 1))[-1].roll_offset == 20.0
-
-
 async def test_a_roll_is_due_from_the_close_of_the_last_session() -> None:
     """By the rule, Friday evening."""
     async with running(two_months(), history_bars=FIRST) as gateway, feeding(gateway, reads=False) as desk:
@@ -104,7 +82,7 @@ async def test_in_lockstep_the_new_months_first_bar_closes_the_old_ones_last() -
 
     async with (
         running(columns, history_bars=FIRST) as gateway,
-        feeding(gateway, before=equip, offsets={"NQH20": OFFSET}, lockstep=True, grace_s=0.0, quotes=False) as desk,
+        feeding(gateway, before=equip, lockstep=True, grace_s=0.0, quotes=False) as desk,
     ):
         gateway.step()
         gateway.step()

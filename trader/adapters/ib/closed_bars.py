@@ -120,8 +120,12 @@ class ClosedBars:
                 found = await parts.history.between(parts.month.pinned, self.last_close_ns, until_ns)
         parts.counts.filled += len(found)
         parts.counts.missing += missing - len(found)
-        if missing:
+        if found:
             log.warning("bars_filled", missing=missing, found=len(found))
+        elif missing:
+            log.info(
+                "minutes_without_bars", missing=missing, effect="nobody traded in them, as far as the broker tells"
+            )
         self._ready.extend(found)
 
     def _close_by_clock(self) -> None:

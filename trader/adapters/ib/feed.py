@@ -4,7 +4,7 @@ Bars come from a history that is kept up to date. A bar has closed when the next
 and handed out. What lies between it and the bar before is asked for first.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
 from msgspec import Struct
@@ -35,14 +35,12 @@ log = structlog.get_logger("trader.feed")
 class FeedTerms(Struct, frozen=True, kw_only=True):
     """Every figure of the feed.
 
-    `offsets`, new minus old in points by the new month's name, are stated by the user; others are asked for. `quotes`:
-    ask for quotes too, which show whether data is live. In lockstep (`closing.lockstep`) nothing waits for a clock:
+    `quotes`: ask for quotes too, which show whether data is live. In lockstep (`closing.lockstep`) nothing waits for a clock:
     the grace is 0, there are no quotes, and nothing watches.
     """
 
     market: Instrument
     bar_minutes: int
-    offsets: Mapping[str, float]
     quotes: bool
     live: LiveTerms
     closing: ClosingTerms
@@ -81,7 +79,7 @@ class IbFeed:
         self._told_ns = 0
         self._price: LastPrice | None = None
         slots = Slots(calendar, terms.bar_minutes * MINUTE_NS)
-        self._month = FrontMonth(link, library, terms.market, calendar, terms.offsets)
+        self._month = FrontMonth(link, library, terms.market, calendar)
         self._live = LiveBars(link, library, slots.bar_ns, terms.live, self.counts)
         self._history = History(link, library, terms.market, slots, terms.history)
         sources = Sources(

@@ -1,7 +1,6 @@
 """The month that is traded now: pinned at the first connection, and exchanged for the next one by the roll rule."""
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
@@ -17,22 +16,13 @@ log = structlog.get_logger("trader.feed")
 
 
 class FrontMonth:
-    """Which month it is, and the offset to the next one. `offsets`, in points by the new month's name, are stated by
-    the user; any other is asked for."""
+    """Which month it is, and the offset to the next one."""
 
-    def __init__(
-        self,
-        link: DataLink,
-        library: Library,
-        market: Instrument,
-        calendar: Calendar,
-        offsets: Mapping[str, float],
-    ) -> None:
+    def __init__(self, link: DataLink, library: Library, market: Instrument, calendar: Calendar) -> None:
         self._link = link
         self._library = library
         self._market = market
         self._calendar = calendar
-        self._offsets = offsets
         self._pinned: Pinned | None = None
         self._until_ns = 0
 
@@ -66,8 +56,7 @@ class FrontMonth:
 
     async def offset_to(self, new: Pinned, history: History, before_ns: int) -> float:
         """New minus old close in points before a moment; LinkError where it is not known."""
-        stated = self._offsets.get(new.symbol)
-        return await history.offset(self.pinned, new, before_ns) if stated is None else stated
+        return await history.offset(self.pinned, new, before_ns)
 
 
 class Retry:
