@@ -124,7 +124,7 @@ class ClosedBars:
             log.warning("bars_filled", missing=missing, found=len(found))
         elif missing:
             log.info(
-                "minutes_without_bars", missing=missing, effect="nobody traded in them, as far as the broker tells"
+                "minutes_without_bars", missing=missing, why="no trades, as the broker tells"
             )
         self._ready.extend(found)
 

@@ -35,8 +35,8 @@ log = structlog.get_logger("trader.feed")
 class FeedTerms(Struct, frozen=True, kw_only=True):
     """Every figure of the feed.
 
-    `quotes`: ask for quotes too, which show whether data is live. In lockstep (`closing.lockstep`) nothing waits for a clock:
-    the grace is 0, there are no quotes, and nothing watches.
+    `quotes`: ask for quotes too, which show whether data is live. In lockstep (`closing.lockstep`) nothing waits for a
+    clock: the grace is 0, there are no quotes, and nothing watches.
     """
 
     market: Instrument
