@@ -197,6 +197,7 @@ def link_terms(port: int) -> LinkTerms:
         sync_timeout_s=60.0,
         lost_max_s=120.0,
         own_id_every_s=300.0,
+        own_id_soon_s=10.0,
     )
 
 

@@ -73,6 +73,7 @@ def some_terms(port: int, **changes: Any) -> LinkTerms:
         sync_timeout_s=5.0,
         lost_max_s=5.0,
         own_id_every_s=5.0,
+        own_id_soon_s=5.0,
     )
     return replace(terms, **changes)
 

@@ -19,7 +19,7 @@ from trader.errors import LinkError
 log = structlog.get_logger("trader.orders")
 BRACKET_MESSAGES = 3
 NOT_IN_STEP = "not in step with the broker"
-CLOSE, PROTECT = "close", "protect"
+CLOSE, PROTECT, EVERYTHING = "close", "protect", "everything"
 
 
 class Step(Struct, frozen=True):
@@ -83,6 +83,13 @@ class Actor:
         """Cancel one order that must not work any more."""
         if track.stage.is_live and not track.is_cancelling:
             self._cancel(desk, f"cancel {track.order_id}", lambda each: each is track)
+
+    def cancel_all(self, desk: Desk) -> None:
+        """Cancel all orders of the login, whoever's they are: where nothing is held, and none is to stay."""
+        if EVERYTHING in self._pending:
+            return
+        ref = f"{desk.decision}.x{desk.number('x')}"
+        self._put(Step(desk, ref, Cancel(order_ref=desk.decision), EVERYTHING), lambda: self._send_cancel_all(ref))
 
     def protect(self, desk: Desk, qty: int, stop_ticks: int) -> None:
         """Lay a stop behind a position that has none."""
@@ -252,3 +259,13 @@ class Actor:
             track.is_cancelling, track.due_s, track.change = True, room.due_s, ref
             room.wire.cancel(track.order_id)
         return len(live)
+
+    def _send_cancel_all(self, ref: str) -> int:
+        room = self._room
+        if room.held.qty or room.live(Leg.ENTRY):
+            room.records.moved(ref, IntentState.CANCELLED, "something is to stay by now")
+            return 0
+        room.wire.cancel_all()
+        room.records.moved(ref, IntentState.FILLED, "all orders of the login were cancelled")
+        room.ask("all orders of the login were cancelled")  # the word of it goes to those that have sent them
+        return 1

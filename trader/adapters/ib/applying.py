@@ -13,6 +13,7 @@ from trader.adapters.ib.facts import BrokerOrder, OrderKind, Truth, named
 from trader.adapters.ib.hearing import Hearing
 from trader.adapters.ib.orders import Draft
 from trader.adapters.ib.ours import decision_of, is_operators
+from trader.adapters.ib.out_of_reach import OutOfReach
 from trader.adapters.ib.plan import ForeignPolicy, Known, Moment, Plan
 from trader.adapters.ib.reconcile import reconcile
 from trader.adapters.ib.room import Room
@@ -40,7 +41,7 @@ class Applier:
         self._unexplained_qty = 0
         self._ts_ns = 0
         self._said: tuple[str, ...] = ()
-        self._out_of_reach: set[int] = set()
+        self.out_of_reach = OutOfReach(room, actor)
         self.on_untold: Callable[[Bracket], None] = _nobody
         self.forgotten_before_ns = 0
         self.has_synced = False
@@ -61,7 +62,7 @@ class Applier:
         self._cost(truth)
         self._end_absent(truth)
         is_certain = self._take_over(plan)
-        self._guard(plan)
+        self._guard(plan, truth)
         self._resolve(plan)
         self.may_enter = plan.may_enter
         for desk in list(self._room.desks.values()):
@@ -85,6 +86,7 @@ class Applier:
             executions=tuple(room.records.executions.values()),
             intents=room.records.open_intents,
             forgotten_before_ns=self.forgotten_before_ns,
+            decisions=frozenset(room.desks),
         )
 
     def _behind(self) -> Desk | None:
@@ -174,12 +176,17 @@ class Applier:
 
     def _book_one(self, execution: Execution) -> None:
         desk = self._desk_of(execution)
-        leg = execution.leg or Leg.CLOSE
-        track = desk.find(execution.order_ref or "", leg)
+        track = self._track_of(desk, execution)
         if track is None:
-            track = _executed_track(execution, leg)
+            track = _executed_track(execution, execution.leg or Leg.CLOSE)
             desk.tracks.append(track)
         self._hearing.book(desk, track, execution)
+
+    def _track_of(self, desk: Desk, execution: Execution) -> Track | None:
+        """By its leg, where that was found out; an earlier decision's by the broker's number."""
+        if execution.leg is not None:
+            return desk.find(execution.order_ref or "", execution.leg)
+        return next((t for t in desk.tracks if t.perm_id and t.perm_id == execution.perm_id), None)
 
     def _desk_of(self, execution: Execution) -> Desk:
         """What the operator's command has closed is of the decision whose position it was."""
@@ -219,7 +226,7 @@ class Applier:
             room.close_no_more()
         room.watcher.on_foreign(signed_qty, price_ticks, self._ts_ns)
 
-    def _guard(self, plan: Plan) -> None:
+    def _guard(self, plan: Plan, truth: Truth) -> None:
         """The stop first, then what has to go, then the levels."""
         room = self._room
         if self._unexplained_qty or room.held.qty != plan.position_qty or not room.may_send:
@@ -229,8 +236,8 @@ class Applier:
             self._actor.protect(desk, plan.protect_qty, plan.protect_ticks)
         elif desk is not None and plan.close_qty and room.refused_closes < room.terms.close_tries:
             self._close(desk, plan.close_why)
-        for seen in plan.cancel:
-            self._cancel(seen)
+        left = [seen for seen in plan.cancel if not self._cancel(seen)]
+        self.out_of_reach.deal(left, plan.cancel, truth)
         stop_ticks, target_ticks = plan.amend_stop_ticks, plan.amend_target_ticks
         if desk is not None and (stop_ticks is not None or target_ticks is not None):
             self._amend(desk, stop_ticks, target_ticks)
@@ -247,18 +254,17 @@ class Applier:
         self._room.watcher.on_naked(why)
         self._actor.close(desk, reasons[0] if reasons else ExitReason.UNPROTECTED)
 
-    def _cancel(self, seen: BrokerOrder) -> None:
+    def _cancel(self, seen: BrokerOrder) -> bool:
+        """False where it is out of reach."""
         ours = named(seen.order_ref, seen.kind)
         if ours is None:
-            return
+            return True
         desk = self._room.desk_of(ours.decision)
         track = desk.find(seen.order_ref, ours.leg)
-        if track is not None and self._room.reaches(track):
-            self._actor.cancel_track(desk, track)
-        elif seen.perm_id not in self._out_of_reach:
-            self._out_of_reach.add(seen.perm_id)
-            effect = "cancel it by hand, or start once under that client id"
-            log.error("order_out_of_reach", order=seen.order_ref, client_id=seen.client_id, effect=effect)
+        if track is None or not self._room.reaches(track):
+            return False
+        self._actor.cancel_track(desk, track)
+        return True
 
     def _amend(self, desk: Desk, stop_ticks: int | None, target_ticks: int | None) -> None:
         tries = max((track.refused_changes for track in desk.live(Leg.STOP)), default=0)

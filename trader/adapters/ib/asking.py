@@ -125,6 +125,8 @@ class Asker:
         elif doubted:
             draft = doubted[0].draft
             why = f"nothing is known of the {draft.leg} of {draft.order_ref}"
+        elif self._applier.out_of_reach.why is not None:
+            why = self._applier.out_of_reach.why
         elif not self._applier.may_enter:
             why = "somebody else's position or orders are on this account"
         room.may_enter = why is None and self._applier.has_synced and not room.is_broken
@@ -147,8 +149,8 @@ class Asker:
                 room.ask("the broker's side has not come to rest")
         except LinkError as error:
             log.warning("asked_in_vain", why=str(error))
-            if whys and room.link.is_up:
-                room.ask(whys[0])
+            if room.link.is_up:
+                room.ask(whys[0] if whys else "a poll had no answer")
         self._judge()
 
     def _is_too_soon(self, now_s: float) -> bool:
@@ -157,7 +159,7 @@ class Asker:
     def _is_poll_due(self, now_s: float) -> bool:
         """Skipped while orders are on their way: their own answers come first."""
         room = self._room
-        every_s = room.terms.order_poll_s if room.held.qty else room.terms.position_poll_s
+        every_s = room.terms.order_poll_s if room.held.qty or room.live() else room.terms.position_poll_s
         is_busy = not room.sender.is_idle or any(track.due_s is not None for track in room.live())
         return bool(every_s) and not is_busy and now_s - self._asked_s >= every_s
 

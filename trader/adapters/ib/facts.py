@@ -83,7 +83,8 @@ class Truth(Struct, frozen=True, kw_only=True):
 
     `position_qty` is signed, `entry_ticks` its rounded average (0 when flat). `orders` are those of every client that
     have not ended, on this contract. `executions` are those that it still tells of (the day's), oldest first.
-    `elsewhere` are signed positions in other months of the same root, by local symbol.
+    `elsewhere` are signed positions in other months of the same root, by local symbol. `rests_elsewhere`: an order that
+    has not ended is on another contract, or another account of the login.
     """
 
     position_qty: int
@@ -93,6 +94,7 @@ class Truth(Struct, frozen=True, kw_only=True):
     elsewhere: tuple[tuple[str, int], ...]
     funds: Funds
     ts_ns: int
+    rests_elsewhere: bool = False
 
 
 class Named(Struct, frozen=True):

@@ -145,6 +145,8 @@ class Hearing:
         if not room.held.qty:
             room.foreign_ref = ""
             room.close_no_more()
+            if not all(map(room.reaches, room.live())):
+                room.ask("orders of another client id are left over")
         elif abs(room.held.qty) <= desk.leave_qty:
             desk.close_reason, desk.leave_qty = None, 0  # what is left is somebody else's
         room.watcher.on_fill(fill)

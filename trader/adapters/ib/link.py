@@ -115,6 +115,10 @@ class Link:
         """Whoever finds that it is not in step asks for all sync hooks; the link is not up until they have returned."""
         self._supervisor.resync(why)
 
+    def reclaim(self) -> None:
+        """On the fallback's client id: the own one is wanted back sooner than it would be tried anyway."""
+        self._supervisor.reclaim()
+
     async def run(self) -> None:
         """Keep the link up until it is closed. AccessError where the login is not the account and mode configured."""
         await self._supervisor.run()

@@ -38,6 +38,8 @@ class OrderLink(Protocol):
 
     async def probe(self) -> int: ...
 
+    def reclaim(self) -> None: ...
+
     def on_sync(self, hook: Callable[[], Awaitable[None]]) -> None: ...
 
     def on_lost(self, hook: Callable[[str], None]) -> None: ...
@@ -146,6 +148,10 @@ class OrderWire:
     def cancel(self, order_id: int) -> None:
         """Ask for the end of an order."""
         self._leave(lambda client, _: client.cancelOrder(order_id))
+
+    def cancel_all(self) -> None:
+        """Ask for the end of all orders of the login, of every client and every person."""
+        self._leave(lambda client, _: client.reqGlobalCancel())
 
     def _leave(self, send: Callable[[IbClient, IbContract], None]) -> None:
         """LinkError where the socket has just gone: whether it was taken is then the broker's to say."""

@@ -15,11 +15,13 @@ _NOT_OVER = frozenset({IntentState.INTENDED, IntentState.SENT, IntentState.ACKNO
 
 
 class News(Struct, frozen=True):
-    """The executions that were not known, oldest first: those of the decision at work, and all others."""
+    """The executions that were not known, oldest first: those of the decision at work, those of nobody here, and
+    `strays`: of an earlier decision of ours, whose order was not to fill any more."""
 
     ours: tuple[Execution, ...]
     others: tuple[Execution, ...]
     corrected: tuple[Execution, ...]
+    strays: tuple[Execution, ...] = ()
 
 
 def execution_key(exec_id: str) -> str:
@@ -56,7 +58,7 @@ def sort_executions(known: Known, told: Iterable[Execution], bracket: Bracket | 
     latest: dict[str, Execution] = {}
     for each in sorted(told, key=lambda execution: execution.ts_ns):
         latest[execution_key(each.exec_id)] = each
-    ours, others, corrected = [], [], []
+    ours, others, corrected, strays = [], [], [], []
     for key, each in latest.items():
         before = seen.get(key)
         if before is not None:
@@ -66,9 +68,11 @@ def sort_executions(known: Known, told: Iterable[Execution], bracket: Bracket | 
             continue
         elif bracket is not None and (is_operators(each.order_ref) or decision_of(each.order_ref) == bracket.order_ref):
             ours.append(replace(each, leg=leg_of(each, bracket, known.target_ticks)))
+        elif decision_of(each.order_ref) in known.decisions:
+            strays.append(each)
         else:
             others.append(each)
-    return News(tuple(ours), tuple(others), tuple(corrected))
+    return News(tuple(ours), tuple(others), tuple(corrected), tuple(strays))
 
 
 def leg_of(execution: Execution, bracket: Bracket, target_ticks: int) -> Leg:

@@ -29,7 +29,7 @@ class Known(Struct, frozen=True, kw_only=True):
     not known). `bracket` is the line's decision at work, also after
     its position has ended. `executions` are all that the state still has (also those of others), `intents` those that
     have not ended, oldest first. Executions from before `forgotten_before_ns` were booked, compared and dropped: they
-    are never new.
+    are never new. `decisions` are all of ours that the line knows: an order of one that has ended may still fill.
     """
 
     symbol: str
@@ -44,6 +44,7 @@ class Known(Struct, frozen=True, kw_only=True):
     executions: tuple[Execution, ...]
     intents: tuple[Intent, ...]
     forgotten_before_ns: int
+    decisions: frozenset[str] = frozenset()
 
 
 class Moment(Struct, frozen=True, kw_only=True):
@@ -78,11 +79,11 @@ class Plan(Struct, frozen=True, kw_only=True):
     1. `refusal` is not None: say it and end. Nothing else of the plan is filled in.
     2. `bracket` is not None: the line does not know this decision, whose intent was written before a crash; tell it
        (its entry works) before its executions.
-    3. Book `executions` (ours, new, oldest first, each with its leg), then `foreign_qty` at `foreign_ticks`, then
-       `unexplained_qty` at `unexplained_ticks` (both signed, by `on_foreign`): the book then has `position_qty`. Keep
-       `executions` and `foreign` by their ids: that makes them known. `unexplained_qty` is what no execution explains:
-       the broker tells of no earlier day's. A position may lag its execution by a moment: at the first sight of one
-       during a run ask again before you book it.
+    3. Book `executions` (ours, new, oldest first; with its leg where it is of the decision at work), then
+       `foreign_qty` at `foreign_ticks`, then `unexplained_qty` at `unexplained_ticks` (both signed, by `on_foreign`):
+       the book then has `position_qty`. Keep `executions` and `foreign` by their ids: that makes them known.
+       `unexplained_qty` is what no execution explains: the broker tells of no earlier day's. A position may lag its
+       execution by a moment: at the first sight of one during a run ask again before you book it.
     4. `protect_qty` at `protect_ticks`: lay a stop, before anything is cancelled (one OCA group keeps two stops from
        both filling). Or `close_qty`: close at the market, because of `close_why`. Never both.
     5. `cancel`, entries first. An order of another client id cannot be cancelled by us: 10147.

@@ -18,7 +18,7 @@ UNSET_INTEGER = 2**31 - 1
 _UNSET_FROM = 1e300  # the wire's largest double (1.797e308) is how the broker says "no number"
 _CANCELLED_BY_BROKER = 202
 _FROM_WIRE = frozenset({"", "Modified"})
-_ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
+ENDED = frozenset({"Filled", "Cancelled", "ApiCancelled", "Inactive"})
 _UNSENT = frozenset({"Inactive", "ApiPending"})
 _KINDS = {"MKT": OrderKind.MARKET, "LMT": OrderKind.LIMIT, "STP": OrderKind.STOP}
 _CURRENCY = "USD"
@@ -55,7 +55,7 @@ def order_of(trade: IbTrade, market: Instrument) -> BrokerOrder:
         qty=whole(order.totalQuantity),
         filled_qty=whole(status.filled),
         price_ticks=_price_ticks(trade, market),
-        is_working=word not in _ENDED,
+        is_working=word not in ENDED,
         is_held=word in _UNSENT or "child" in status.whyHeld,
         tif=order.tif,
         outside_rth=order.outsideRth,

@@ -113,7 +113,7 @@ def _plan(case: Case, guard: Guard, decision: str) -> Plan:
     remarks, alerts = words(case, guard)
     return Plan(
         bracket=case.untold,
-        executions=news.ours,
+        executions=tuple(sorted((*news.ours, *news.strays), key=lambda each: each.ts_ns)),
         foreign=news.others,
         foreign_qty=holding.foreign_qty,
         foreign_ticks=average_ticks(news.others, holding.foreign_qty),
@@ -154,7 +154,7 @@ def _refusal(known: Known, truth: Truth, policy: ForeignPolicy, moment: Moment) 
 
 
 def _holding(known: Known, truth: Truth, policy: ForeignPolicy, news: News) -> Holding:
-    ours = known.position_qty + signed_qty(news.ours)
+    ours = known.position_qty + signed_qty(news.ours) + signed_qty(news.strays)
     stop_is_gone = not any(is_stop_of_ours(each) for each in truth.orders)
     if policy is ForeignPolicy.IGNORE:
         return _holding_beside_others(ours, truth.position_qty, stop_is_gone=stop_is_gone)
@@ -275,12 +275,8 @@ def _entry_is_over(case: Case) -> bool:
 def words(case: Case, guard: Guard) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is said of it: to the log, and to a person."""
     holding, exits, news = case.holding, case.exits, case.news
-    remarks: list[str] = []
+    remarks = _told(news)
     alerts: list[str] = []
-    if news.ours:
-        remarks.append(f"{len(news.ours)} executions of {news.ours[0].order_ref} were not known")
-    if news.others:
-        remarks.append(f"{len(news.others)} executions are not of the decision at work: {signed_qty(news.others):+d}")
     remarks += [
         f"cancelled: {each.kind} {each.side.name} {each.remaining_qty} of {each.order_ref}" for each in exits.cancel
     ]
@@ -300,3 +296,15 @@ def words(case: Case, guard: Guard) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if guard.close_qty:
         alerts.append(f"{holding.qty:+d} contracts are closed: {guard.close_why}")
     return tuple(remarks), tuple(alerts)
+
+
+def _told(news: News) -> list[str]:
+    """What is said of executions that were not known."""
+    remarks: list[str] = []
+    if news.ours:
+        remarks.append(f"{len(news.ours)} executions of {news.ours[0].order_ref} were not known")
+    if news.strays:
+        remarks.append(f"{len(news.strays)} executions of earlier decisions: {signed_qty(news.strays):+d}")
+    if news.others:
+        remarks.append(f"{len(news.others)} executions are not of the decision at work: {signed_qty(news.others):+d}")
+    return remarks

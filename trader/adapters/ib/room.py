@@ -21,9 +21,9 @@ class BrokerTerms(Struct, frozen=True, kw_only=True):
 
     An order that nothing is heard of in `ack_timeout_s` is in doubt: the broker is asked every `ask_every_s`, and after
     `unresolved_s` in all it is given up. A position without stops of its size for `naked_grace_s` is closed. With a
-    position the broker is asked every `order_poll_s`, without every `position_poll_s`. A change of an order that was
-    refused is tried `change_tries` times in all, a close `close_tries` times. `commission_cents` is a side's, for one
-    contract; `default_stop_ticks` how far a stop lies behind a position for which no level is known.
+    position or an order the broker is asked every `order_poll_s`, without both every `position_poll_s`. A change of an
+    order that was refused is tried `change_tries` times in all, a close `close_tries` times. `commission_cents` is a
+    side's, for one contract; `default_stop_ticks` how far a stop lies behind a position for which no level is known.
     """
 
     account: str

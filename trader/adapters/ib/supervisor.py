@@ -29,7 +29,7 @@ class LinkTerms(Struct, frozen=True, kw_only=True):
 
     `probe_every_s` 0 sends no probes, `loop_pause_s` 0 looks for no pauses. After `sync_tries` failed synchronisations,
     each at most `sync_timeout_s`, and after `lost_max_s` of 1100, the connection is made anew. With the fallback id it
-    tries the own one again every `own_id_every_s`.
+    tries the own one again every `own_id_every_s`, and after `own_id_soon_s` where that is asked for.
     """
 
     wire: WireTerms
@@ -44,6 +44,7 @@ class LinkTerms(Struct, frozen=True, kw_only=True):
     sync_timeout_s: float
     lost_max_s: float
     own_id_every_s: float
+    own_id_soon_s: float
 
 
 class Supervisor:
@@ -71,6 +72,7 @@ class Supervisor:
         self._synced = 0
         self._cut_at: float | None = None
         self._is_limited = False
+        self._wants_own_id = False
         self._is_closed = False
         self._wake = asyncio.Event()
 
@@ -113,6 +115,12 @@ class Supervisor:
         if self._cut_at is None:
             self._change(LinkState.SYNCING, why)
 
+    def reclaim(self) -> None:
+        """Try the own client id again soon, where this is the fallback's."""
+        if self.dialer.is_fallback and not self._wants_own_id:
+            self._wants_own_id = True
+            self._wake.set()
+
     async def _connection(self) -> None:
         """One connection, from the first try to its end: always a LinkError."""
         self._cut_at = None
@@ -128,7 +136,8 @@ class Supervisor:
 
     async def _serve(self, wire: Wire) -> None:
         terms, clock = self._terms, asyncio.get_running_loop().time
-        own_id_at = clock() + terms.own_id_every_s if self.dialer.is_fallback else float("inf")
+        begun_at = clock()
+        self._wants_own_id = False
         failures = 0
         while True:
             wire.check()
@@ -140,14 +149,18 @@ class Supervisor:
                 failures = await self._sync(wire, failures)
             elif self.pulse.is_dead:
                 wire.end(f"no answer to {self.pulse.misses} probes; last bytes {wire.silent_s:.1f} s ago", is_dead=True)
-            elif clock() >= own_id_at:
+            elif self.dialer.is_fallback and clock() - begun_at >= self._own_id_after_s:
                 msg = f"trying client id {terms.dial.client_id} again"
                 raise LinkError(msg)
             elif due_in_s is not None and due_in_s <= 0:
                 with suppress(LinkError):
                     await self.pulse.probe(wire)
             else:
-                await self._rest(min(due_in_s or terms.own_id_every_s, terms.own_id_every_s))
+                await self._rest(min(due_in_s or self._own_id_after_s, self._own_id_after_s))
+
+    @property
+    def _own_id_after_s(self) -> float:
+        return self._terms.own_id_soon_s if self._wants_own_id else self._terms.own_id_every_s
 
     async def _wait_restored(self, left_s: float) -> None:
         self._standing.move(LinkState.LOST)

@@ -11,7 +11,7 @@ from trader.adapters.ib.contract import Pinned, of_root
 from trader.adapters.ib.facts import BrokerOrder, Funds, Truth
 from trader.adapters.ib.foreign import IbAccountValue, IbFill, IbPosition, IbTrade
 from trader.adapters.ib.foreign_client import IB
-from trader.adapters.ib.readings import execution_of, funds_of, number, order_of, whole
+from trader.adapters.ib.readings import ENDED, execution_of, funds_of, number, order_of, whole, wire_status
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument, instrument
 from trader.errors import LinkError
@@ -63,6 +63,7 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
         ),
         funds=funds,
         ts_ns=clock(),
+        rests_elsewhere=_rests_elsewhere(look.trades, pinned, account),
     )
 
 
@@ -186,3 +187,11 @@ def orders_among(trades: Iterable[IbTrade], pinned: Pinned, account: str) -> tup
     listed = {id(each): each for each in trades if each.contract.conId == pinned.con_id}
     found = (order_of(each, market) for each in listed.values())
     return tuple(each for each in found if each.account in {"", account} and (each.is_working or each.is_held))
+
+
+def _rests_elsewhere(trades: Iterable[IbTrade], pinned: Pinned, account: str) -> bool:
+    """Whether any other order, on whatever contract of whatever account, has not ended."""
+    others = (
+        each for each in trades if each.contract.conId != pinned.con_id or each.order.account not in {"", account}
+    )
+    return any(wire_status(each) not in ENDED for each in others)
