@@ -200,7 +200,7 @@ class Applier:
         there = {(seen.order_ref, seen.kind) for seen in truth.orders}
         for desk in list(self._room.desks.values()):
             for track in desk.live():
-                is_fresh = track.due_s is not None and track.due_s > self._room.now_s
+                is_fresh = track.due_s is not None and track.due_s > self._room.now_s and not track.cannot_wait
                 if (track.draft.order_ref, track.draft.kind) not in there and not is_fresh:
                     is_new = track.stage is Stage.SENT
                     stage = Stage.REJECTED if is_new else Stage.CANCELLED
@@ -229,6 +229,7 @@ class Applier:
     def _guard(self, plan: Plan, truth: Truth) -> None:
         """The stop first, then what has to go, then the levels."""
         room = self._room
+        room.others_qty = plan.ignored_qty
         if self._unexplained_qty or room.held.qty != plan.position_qty or not room.may_send:
             return
         desk = room.desk_of(plan.decision) if plan.decision else None

@@ -1,24 +1,46 @@
 """Asks the broker: at each synchronisation, when something is in doubt, and from time to time."""
 
 import asyncio
+from collections.abc import Awaitable
 from contextlib import suppress
+from typing import TypeVar
 
 import structlog
+from msgspec import Struct
 
 from trader.adapters.ib.acting import Actor
 from trader.adapters.ib.applying import Applier
 from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.desk import Desk, Track
 from trader.adapters.ib.facts import Truth
+from trader.adapters.ib.foreign_client import IB
 from trader.adapters.ib.guard import Guard
 from trader.adapters.ib.room import Room
-from trader.adapters.ib.truth import fetch_truth
+from trader.adapters.ib.truth import TruthLink, fetch_truth
 from trader.adapters.state.records import IntentState, Leg
 from trader.errors import LinkError
 
 log = structlog.get_logger("trader.orders")
 LOOKS = 5
 LOOKS_A_TIMEOUT = 4
+HASTY_TRIES = 3
+T = TypeVar("T")
+
+
+class Hasty(Struct, frozen=True):
+    """A link that waits `timeout_s` for each answer (None: as long as the link does)."""
+
+    link: TruthLink
+    timeout_s: float | None
+
+    @property
+    def ib(self) -> IB:
+        """The link's."""
+        return self.link.ib
+
+    async def ask(self, what: str, awaitable: Awaitable[T], timeout_s: float | None = None) -> T:
+        """The link's."""
+        return await self.link.ask(what, awaitable, timeout_s or self.timeout_s)
 
 
 class Asker:
@@ -31,6 +53,7 @@ class Asker:
         self._guard = Guard(room)
         self._one_at_a_time = asyncio.Lock()
         self._asked_s = 0.0
+        self._in_vain = 0
         self._doubt: str | None = ""
         terms = room.terms
         self._tick_s = min(terms.ack_timeout_s, terms.naked_grace_s, terms.ask_every_s) / LOOKS_A_TIMEOUT
@@ -94,8 +117,11 @@ class Asker:
         return self._room.link.is_up and self._applier.has_synced
 
     def _watch(self) -> None:
-        """Orders of which nothing has been heard in time."""
+        """Orders of which nothing has been heard in time, and a position that our executions do not make."""
         room, now_s = self._room, self._room.now_s
+        told_qty, room.told_qty = room.told_qty, None
+        if told_qty is not None and told_qty != room.held.qty + room.others_qty:
+            room.ask(f"the account holds {told_qty:+d}, and {room.held.qty + room.others_qty:+d} is known of")
         for desk in list(room.desks.values()):
             for track in desk.live():
                 if track.due_s is not None and track.due_s <= now_s and track.doubt_s is None:
@@ -144,14 +170,21 @@ class Asker:
             log.info("asking", why=whys)
         try:
             async with self._one_at_a_time:
-                is_certain = await self._look(self.contract)
+                is_certain = await self._look(self.contract, self._patience_s)
+            self._in_vain = 0
             if not is_certain:
                 room.ask("the broker's side has not come to rest")
         except LinkError as error:
+            self._in_vain += 1
             log.warning("asked_in_vain", why=str(error))
             if room.link.is_up:
                 room.ask(whys[0] if whys else "a poll had no answer")
         self._judge()
+
+    @property
+    def _patience_s(self) -> float | None:
+        """An answer that was lost is asked for again soon; where answers are slow, they are waited for in the end."""
+        return self._room.terms.ack_timeout_s * 2**self._in_vain if self._in_vain < HASTY_TRIES else None
 
     def _is_too_soon(self, now_s: float) -> bool:
         return bool(self._asked_s) and now_s - self._asked_s < self._room.terms.ask_every_s
@@ -174,12 +207,12 @@ class Asker:
         msg = "the broker's side does not come to rest"
         raise LinkError(msg)
 
-    async def _look(self, contract: Pinned) -> bool:
+    async def _look(self, contract: Pinned, patience_s: float | None = None) -> bool:
         """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
         room = self._room
         await room.sender.idle()
         before = room.wire.activity
-        truth = await fetch_truth(room.link, contract, room.terms.account)
+        truth = await fetch_truth(Hasty(room.link, patience_s), contract, room.terms.account)
         self._asked_s = room.now_s
         if self._has_moved(before):
             return False

@@ -51,7 +51,8 @@ class Track(Struct, kw_only=True, eq=False):
 
     `client_id` is that of the connection that sent it. `intent` is the key of what was written before it was sent,
     `change` that of the modification or the cancel on its way. Until `due_s` of the loop's clock something has to be
-    heard of what was last sent; None: nothing is open. `doubt_s` is since when nothing was.
+    heard of what was last sent; None: nothing is open. `doubt_s` is since when nothing was. `cannot_wait`: a position
+    has no other stop; where the broker has no trace of it, it is taken for lost at once.
     """
 
     draft: Draft
@@ -67,6 +68,7 @@ class Track(Struct, kw_only=True, eq=False):
     is_cancelling: bool = False
     doubt_s: float | None = None
     refused_changes: int = 0
+    cannot_wait: bool = False
 
     @property
     def remaining_qty(self) -> int:

@@ -89,6 +89,10 @@ class Hearing:
         room.records.executed(told)
         self._tell_cost(told, cents)
 
+    def on_position(self, qty: int) -> None:
+        """The account's position, told because it has changed or because somebody asked; its executions may lag."""
+        self._room.told_qty = qty
+
     def on_error(self, order_id: int, code: int, text: str) -> None:
         """An error that names one of our orders."""
         pairs = ((desk, track) for desk in self._room.desks.values() for track in desk.live())
@@ -118,7 +122,7 @@ class Hearing:
         self._note_end(desk, track, why)
         match track.draft.leg:
             case Leg.ENTRY:
-                self._entry_ended(desk, track)
+                self.tell_entry_over(desk, is_refused=stage is Stage.REJECTED and not track.filled_qty)
             case Leg.STOP:
                 self._stop_ended(desk, track, why)
             case Leg.CLOSE:
@@ -193,9 +197,6 @@ class Hearing:
         """A bracket's intent ends with its entry; every other order has its own."""
         if track.intent != desk.decision or track.draft.leg is Leg.ENTRY:
             self._room.records.moved(track.intent, INTENT_STATES[track.stage], why or None)
-
-    def _entry_ended(self, desk: Desk, track: Track) -> None:
-        self.tell_entry_over(desk, is_refused=track.stage is Stage.REJECTED and not track.filled_qty)
 
     def _stop_ended(self, desk: Desk, track: Track, why: str) -> None:
         room = self._room

@@ -10,11 +10,11 @@ from typing import Protocol, TypeVar
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.facts import BrokerOrder
-from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, IbTrade
+from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, IbPosition, IbTrade
 from trader.adapters.ib.foreign_client import IB, IbClient
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.orders import Draft, Sending, library_order
-from trader.adapters.ib.readings import execution_of, order_of
+from trader.adapters.ib.readings import execution_of, order_of, whole
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument
 from trader.errors import InvariantError, LinkError
@@ -72,6 +72,8 @@ class Ears(Protocol):
 
     def on_commission(self, exec_id: str, cents: int) -> None: ...
 
+    def on_position(self, qty: int) -> None: ...
+
 
 class OrderWire:
     """Places and cancels on one connection after another. `attach` begins with a connection.
@@ -113,6 +115,7 @@ class OrderWire:
         ib.orderStatusEvent.connect(self._status)
         ib.execDetailsEvent.connect(self._executed)
         ib.commissionReportEvent.connect(self._commissioned)
+        ib.positionEvent.connect(self._positioned)
 
     @property
     def client_id(self) -> int:
@@ -184,6 +187,9 @@ class OrderWire:
         del trade, fill
         self._guard(lambda: self._on_commissioned(report))
 
+    def _positioned(self, position: IbPosition) -> None:
+        self._guard(lambda: self._on_positioned(position))
+
     def _on_opened(self, trade: LoggedTrade) -> None:
         seen = self._seen(trade)
         if seen is not None:
@@ -205,6 +211,10 @@ class OrderWire:
     def _on_commissioned(self, report: IbCommissionReport) -> None:
         if math.isfinite(report.commission):
             self._ears.on_commission(report.execId, round(report.commission * 100))
+
+    def _on_positioned(self, position: IbPosition) -> None:
+        if position.contract.conId == self._con_id and position.account == self._account:
+            self._ears.on_position(whole(position.position))
 
     def _seen(self, trade: LoggedTrade) -> BrokerOrder | None:
         self.saw_id(trade.order.orderId)

@@ -1,0 +1,56 @@
+"""When the broker is asked: at once for what fits nothing, and again soon where an answer is lost."""
+
+from pathlib import Path
+
+from broker_builders import trading
+from test_foreign import trade
+
+from trader.gateway.faults import Fault, Verb
+from trader.gateway.layouts import Request
+from trader.gateway.orders import Leg
+from trader.gateway.session import Session
+
+NO_POLLS = {"position_poll_s": 0.0, "order_poll_s": 0.0, "ask_every_s": 0.02}
+NEVER_S = 600.0
+
+
+async def test_a_persons_trade_is_noticed_by_the_position_that_the_broker_tells_without_any_poll(
+    tmp_path: Path,
+) -> None:
+    """No execution of another client is told of; the position is."""
+    async with trading(tmp_path, **NO_POLLS) as bench:
+        trade(bench, 2)
+        await bench.until(lambda: [kind for _, kind, _ in bench.resting()] == ["STP"])
+        assert [qty for qty, _ in bench.watcher.foreign] == [2]
+
+
+async def test_an_answer_that_is_lost_is_asked_for_again_soon_and_not_when_the_connection_counts_as_broken(
+    tmp_path: Path,
+) -> None:
+    """A person's trade waits behind a question whose answer never comes."""
+    async with trading(tmp_path, ack_timeout_s=0.1, link={"request_timeout_s": NEVER_S}, **NO_POLLS) as bench:
+        lost: list[str] = []
+        known_take = bench.gateway.server.take
+
+        def take(session: Session, fields: list[str]) -> None:
+            if fields[0] == str(Request.EXECUTIONS) and not lost:
+                lost.append(fields[0])
+            else:
+                known_take(session, fields)
+
+        bench.gateway.server.take = take  # type: ignore[method-assign]
+        trade(bench, 2)
+        await bench.until(lambda: bench.watcher.foreign)
+        assert lost
+
+
+async def test_the_only_stop_behind_a_position_is_laid_again_before_its_acknowledgement_is_overdue(
+    tmp_path: Path,
+) -> None:
+    """The broker has no trace of it, and nothing else covers the position."""
+    lost = Fault(do=Verb.LOSE, nth=1, leg=Leg.STOP)
+    async with trading(tmp_path, lost, ack_timeout_s=NEVER_S, unresolved_s=NEVER_S, **NO_POLLS) as bench:
+        bench.watcher.flattens = False
+        trade(bench, 1)
+        await bench.until(lambda: [ref[-3:] for ref, _, _ in bench.resting()] == [".p2"])
+        assert bench.watcher.doubts[-1] is None or "somebody else" in bench.watcher.doubts[-1]
