@@ -5,6 +5,7 @@ A step is one callback of the daemon's: the stretch of a task between two awaits
 
 import contextvars
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ class Life:
             self._endings.pop()()
 
 
-class KilledError(OSError):
+class KilledError(sqlite3.OperationalError):
     """A statement of a process that is no more."""
 
 
@@ -73,7 +74,7 @@ class Mortal:
 
     def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
         if not self._life.may_state():
-            raise KilledError(5, "killed")
+            raise KilledError("killed")
         return self._inner.execute(sql.replace("synchronous=FULL", "synchronous=OFF"), parameters)
 
     def close(self) -> None:
@@ -119,13 +120,11 @@ class CrashLoop(VirtualLoop):
     def _add_reader(self, fd: Any, callback: Any, *args: Any) -> Any:
         return super()._add_reader(fd, self._lived(callback, None), *args)
 
-    async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        transport, protocol = await super().create_connection(*args, **kwargs)
+    async def sock_connect(self, sock: Any, address: Any) -> None:
         life = LIFE.get()
-        if life is not None:
-            held: socket.socket = transport.get_extra_info("socket")
-            life.owns(lambda: self._cut(transport, held))
-        return transport, protocol
+        if life is not None:  # from here on, not from the connection on: a death between them leaves neither behind
+            life.owns(lambda: self._cut(sock))
+        await super().sock_connect(sock, address)
 
     async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
         server = await super().create_unix_server(*args, **kwargs)
@@ -134,10 +133,10 @@ class CrashLoop(VirtualLoop):
             life.owns(server.close)
         return server
 
-    def _cut(self, transport: Any, held: Any) -> None:
+    def _cut(self, held: socket.socket) -> None:
         fd = held.fileno()
         if fd >= 0:
             self._remove_reader(fd)
             self._remove_writer(fd)
             self._transports.pop(fd, None)
-            transport._sock.close()
+            held.close()
