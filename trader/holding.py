@@ -51,7 +51,7 @@ class Holding:
         self._close_reason: ExitReason | None = None
         self._foreign_qty = 0
         self.spares_foreign = False
-        """What somebody else has opened is protected, and closed by nobody but the operator."""
+        """What somebody else has opened is protected, and closed only by the operator or where no stop protects it."""
 
     @property
     def order_ref(self) -> str:
@@ -143,14 +143,20 @@ class Holding:
         return True
 
     def close(
-        self, reason: ExitReason, order_ref: str | None = None, qty: int | None = None, *, at_once: bool = False
+        self,
+        reason: ExitReason,
+        order_ref: str | None = None,
+        qty: int | None = None,
+        *,
+        at_once: bool = False,
+        is_naked: bool = False,
     ) -> None:
         """Close at the market what is open, or `qty` of it under another reference, unless it is being closed.
 
-        What is spared stays open, but for the operator.
+        What is spared stays open, but for the operator, and where the position `is_naked`.
         """
         position = self._book.position_qty
-        ours = abs(position) - (0 if reason is ExitReason.OPERATOR else self.spared_qty)
+        ours = abs(position) - (0 if is_naked or reason is ExitReason.OPERATOR else self.spared_qty)
         if self._closing_qty or ours <= 0:
             return
         order = Flatten(

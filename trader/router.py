@@ -91,10 +91,13 @@ class Router(News):
         """Take back an entry that has not been filled."""
         self._entering.take_back()
 
-    def flatten(self, reason: ExitReason) -> None:
-        """Cancel a working entry and close what is open; a second close of the same contracts is not sent."""
+    def flatten(self, reason: ExitReason, *, is_naked: bool = False) -> None:
+        """Cancel a working entry and close what is open; a second close of the same contracts is not sent.
+
+        `is_naked`: no stop protects the position, and it is closed whoever has opened it.
+        """
         self._entering.take_back()
-        self._holding.close(reason)
+        self._holding.close(reason, is_naked=is_naked)
         self._entering.mark_working()
 
     def protect(self, stop_ticks: int) -> bool:
@@ -108,7 +111,10 @@ class Router(News):
         self._gate.fund(figures)
 
     def spare_foreign(self) -> None:
-        """From now on no rule closes what somebody else has opened: only what we added to it, and the operator all."""
+        """From now on no rule closes what somebody else has opened: only what we added to it.
+
+        The operator closes all of it, and so does `flatten` of what is naked.
+        """
         self._holding.spares_foreign = True
 
     def expect(self, bracket: Bracket) -> None:

@@ -61,9 +61,10 @@ class Watcher:
         self.on_change()
 
     def on_naked(self, why: str) -> None:
-        """A position without a stop: close it."""
-        self._alerts.alert(AlertKind.UNPROTECTED, why=why, effect="the position is closed at the market")
-        self._router.flatten(ExitReason.UNPROTECTED)
+        """A position without a stop: close it, whoever has opened it."""
+        self._router.flatten(ExitReason.UNPROTECTED, is_naked=True)
+        effect = "the position is closed at the market" if self._router.closing else "it is looked at again at once"
+        self._alerts.alert(AlertKind.UNPROTECTED, why=why, effect=effect)
         self._router.release()
         self.on_change()
 
