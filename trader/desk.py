@@ -72,8 +72,18 @@ class Desk:
     def bars_done(self) -> None:
         """The engine asks for more: what has waited is carried out."""
         self._is_deciding = False
-        self._watch_journal()
+        self.look()
         self._catch_up()
+
+    def look(self) -> None:
+        """Tell, once, of a log that cannot be kept. To be called now and then: it fails while no bar comes, too."""
+        if not self._has_told_of_journal and not self._engine.parts.logbook.is_healthy:
+            self._has_told_of_journal = True
+            self._alerts.alert(
+                AlertKind.JOURNAL_TROUBLE,
+                why=f"{self._place.log}: a line of the decision log could not be kept (`journal_failed` says why)",
+                effect=f"{_NO_ENTRIES}; see to the disk, then start again",
+            )
 
     async def answer(self, request: Request) -> Reply:
         """What became of a request; a command that arrives while a bar is decided waits for its end."""
@@ -96,6 +106,7 @@ class Desk:
         """The run is over: its log is closed, and no command can be carried out any more."""
         self._is_deciding = False
         self._is_over = True
+        self.look()
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -110,7 +121,7 @@ class Desk:
             return Reply(ok=False, message="the run is ending and takes no commands any more")
         why = self._why_taken
         if why is not None and request.command is not CommandName.KILL:
-            return Reply(ok=False, message=why)
+            return Reply(ok=False, message=why, is_taken=True)
         match request.command:
             case CommandName.PAUSE:
                 reply = self._pause()
@@ -239,15 +250,6 @@ class Desk:
 
     def _on_trouble(self, why: str) -> None:
         self._alerts.alert(AlertKind.PROTECT_ONLY, why=why, effect="stops are managed, no entries")
-
-    def _watch_journal(self) -> None:
-        if not self._has_told_of_journal and not self._engine.parts.logbook.is_healthy:
-            self._has_told_of_journal = True
-            self._alerts.alert(
-                AlertKind.JOURNAL_TROUBLE,
-                why="a line of the decision log could not be kept",
-                effect=f"{_NO_ENTRIES}; see to the disk, then start again",
-            )
 
 
 class _Turns:

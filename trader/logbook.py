@@ -45,8 +45,13 @@ class Logbook:
         return self._journal.backlog
 
     def has_written(self, lines: int, patience_s: float) -> bool:
-        """Wait for the first so many lines, but not longer; whether the system has them. From any thread."""
+        """Have the first so many lines on the disk, but wait no longer; whether they are there. From any thread."""
         return self._journal.has_written(lines, patience_s)
+
+    def newest_line(self) -> Callable[[float], bool]:
+        """`has_written` of what has been written until now."""
+        lines = self.chain.lines
+        return lambda patience_s: self._journal.has_written(lines, patience_s)
 
     def restate(self, change: Callable[[StartRecord], StartRecord]) -> None:
         """Say more in the manifest, before the first bar: what was restored, and what features began from."""

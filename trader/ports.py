@@ -151,7 +151,7 @@ class Journal(Protocol):
 
     `is_healthy` is False once a line could not be kept: entries stop, protection goes on. `backlog` is how many
     lines wait for the disk; `has_written` waits for the first so many, from any thread, and says whether they are
-    written. `aside` takes a line of the advisor log, which may be lost and never stops anything.
+    on it. `aside` takes a line of the advisor log, which may be lost and never stops anything.
     """
 
     @property

@@ -117,7 +117,7 @@ def test_folder_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> N
 def test_write_that_does_not_fit_leaves_the_file_whole(kept: LearnedFile) -> None:
     """The disk is full: what was there before is there still."""
     kept.write(LEARNED)
-    kept.path.with_suffix(".part").symlink_to("/dev/full")
+    kept.path.with_name(f"{kept.path.name}.part").symlink_to("/dev/full")
     with structlog.testing.capture_logs() as said:
         kept.write(Learned(calibration=None, weights=None, members=None))
     assert [line["event"] for line in said] == ["learned_state_not_kept"]

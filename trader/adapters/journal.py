@@ -1,7 +1,6 @@
 """Where decision logs go: a folder a run, a file a session, a chain through all of them."""
 
 import json
-import os
 import queue
 import shutil
 import threading
@@ -11,6 +10,8 @@ from typing import BinaryIO
 
 import structlog
 
+from trader.adapters.line_file import LineFile
+from trader.adapters.whole_file import write_whole
 from trader.asides import ASIDE_PREFIX, aside_name
 from trader.errors import InputError, InvariantError
 from trader.records import file_name
@@ -20,6 +21,7 @@ HEAD_FILE = "head.json"
 CLOSE_PATIENCE_S = 10.0
 """How long the end of a run waits for a disk that hangs."""
 _LAST = ("", b"")
+_SYNC = ("", b"sync")
 
 
 class ReplayJournal:
@@ -104,7 +106,8 @@ class ReplayJournal:
 
 
 class LiveJournal:
-    """Hands lines to one writer thread and never waits for it; flushed per line.
+    """Hands lines to one writer thread and never waits for it. A line is the system's at once, and on the disk when
+    somebody waits for that.
 
     `is_healthy` turns False for good when the queue is full or the disk refuses: entries stop, protection goes on.
     """
@@ -122,7 +125,7 @@ class LiveJournal:
             raise _unwritable(self.path, error) from error
         self._queue: queue.Queue[tuple[str, bytes]] = queue.Queue(queue_records)
         self._session = ""
-        self._written = 0
+        self._on_disk = 0
         self._has_moved = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -149,10 +152,13 @@ class LiveJournal:
             self._fail("the queue of the journal is full")
 
     def has_written(self, lines: int, patience_s: float) -> bool:
-        """Wait for the first so many lines, but not longer; whether the system has them. From any thread."""
+        """Have the first so many lines on the disk, but wait no longer; whether they are there. From any thread."""
+        if self._on_disk < lines and self.is_healthy:
+            with suppress(queue.Full):  # what waits then is in vain, and ends with patience
+                self._queue.put_nowait(_SYNC)
         with self._has_moved:
-            self._has_moved.wait_for(lambda: self._written >= lines or not self.is_healthy, patience_s)
-            return self._written >= lines
+            self._has_moved.wait_for(lambda: self._on_disk >= lines or not self.is_healthy, patience_s)
+            return self._on_disk >= lines
 
     def aside(self, line: bytes) -> None:
         """Queue one line of the advisor log; it is the first to go where the writer cannot follow."""
@@ -187,11 +193,11 @@ class LiveJournal:
             self._fail("the disk hangs")
 
     def _fail(self, why: str) -> None:
-        if self.is_healthy:
-            log.error("journal_failed", reason=why, effect="entries stop, protection goes on")
         with self._has_moved:
-            self.is_healthy = False
+            is_new, self.is_healthy = self.is_healthy, False
             self._has_moved.notify_all()
+        if is_new:
+            log.error("journal_failed", reason=why, effect="entries stop, protection goes on")
 
     def _lose_aside(self, why: str) -> None:
         if not self._has_lost_asides:
@@ -206,43 +212,72 @@ class LiveJournal:
             self._lose_aside(str(error))
 
     def _run(self) -> None:
-        file: BinaryIO | None = None
-        session = ""
+        writing = _Writing(self.path)
         is_broken = False
         while (entry := self._queue.get()) != _LAST:
+            wanted, line = entry
             if is_broken:
                 continue
-            wanted, line = entry
             if wanted.startswith(ASIDE_PREFIX):
                 self._append_aside(wanted, line)
                 continue
             try:
-                if file is None or wanted != session:
-                    if file is not None:
-                        file.close()
-                    file = (self.path / wanted).open("ab")
-                    session = wanted
-                file.write(line)
-                file.flush()
-                with self._has_moved:
-                    self._written += 1
-                    self._has_moved.notify_all()
+                if entry == _SYNC:
+                    self._move(writing.sync())
+                else:
+                    writing.append(wanted, line)
             except OSError as error:
                 is_broken = True
-                self._fail(str(error))
+                self._fail(f"{self.path / (wanted or writing.name)}: {error.strerror}")
+        try:
+            self._move(writing.close())
+        except OSError as error:
+            if not is_broken:
+                self._fail(f"{self.path / writing.name}: {error.strerror}")
+
+    def _move(self, on_disk: int) -> None:
+        with self._has_moved:
+            self._on_disk = on_disk
+            self._has_moved.notify_all()
+
+
+class _Writing:
+    """The file at work, in the writer's thread. OSError passes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file: LineFile | None = None
+        self._lines = 0
+        self.name = ""
+
+    def append(self, name: str, line: bytes) -> None:
+        """Write a line; what was before is on the disk before another file begins."""
+        if self._file is None or name != self.name:
+            self.close()
+            self._file = LineFile(self._folder / name)
+            self.name = name
+        self._file.append(line)
+        self._lines += 1
+
+    def sync(self) -> int:
+        """How many lines are on the disk: all that were appended."""
+        if self._file is not None:
+            self._file.sync()
+        return self._lines
+
+    def close(self) -> int:
+        """The same, and let go of the file."""
+        file, self._file = self._file, None
         if file is not None:
-            with suppress(OSError):  # each line was flushed; what is left is the one that has failed already
+            try:
+                file.sync()
+            finally:
                 file.close()
+        return self._lines
 
 
 def _write_head(folder: Path, head: str, lines: int) -> None:
-    part = folder / f"{HEAD_FILE}.part"
-    with part.open("w", encoding="utf-8") as file:
-        json.dump({"lines": lines, "hash": head}, file)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(folder / HEAD_FILE)
+    write_whole(folder / HEAD_FILE, json.dumps({"lines": lines, "hash": head}).encode() + b"\n")
 
 
 def _swap(part: Path, final: Path) -> None:

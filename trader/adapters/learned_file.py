@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from trader.adapters.whole_file import write_whole
 from trader.learning import Learned
 
 log = structlog.get_logger(__name__)
@@ -82,11 +83,9 @@ class LearnedFile:
         said = msgspec.json.encode(learned)
         digest = hashlib.sha256(said).hexdigest()
         kept = _Kept(version=VERSION, advisor=self._identity, sha256=digest, learned=msgspec.Raw(said))
-        part = self.path.with_suffix(".part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(msgspec.json.encode(kept) + b"\n")
-            part.replace(self.path)
+            write_whole(self.path, msgspec.json.encode(kept) + b"\n")
         except OSError as error:
             log.error(  # noqa: TRY400 -- the reason says it all
                 "learned_state_not_kept", file=str(self.path), reason=str(error), remedy="check state.dir"

@@ -86,7 +86,7 @@ async def serve(
             has_run = False
             try:
                 gear = _gear(plan, parts, desk, running)
-                daemon = Daemon(replace(gear, watch=_watch(made, taken, lock)))
+                daemon = Daemon(replace(gear, watch=_watch(made, desk, taken, lock)))
                 if begins is not None:
                     begins(parts, daemon)
                 has_run = await daemon.serve()
@@ -107,12 +107,13 @@ async def serve(
     return made if has_run else None
 
 
-def _watch(made: Run, taken: Taken, lock: StateLock | None) -> Callable[[], None]:
+def _watch(made: Run, desk: Desk, taken: Taken, lock: StateLock | None) -> Callable[[], None]:
     """What is looked at about once a second."""
     lines = PositionLines(made.engine)
 
     def watch() -> None:
         lines.look()
+        desk.look()
         taken.look(made.engine.controls)
         if lock is not None and not lock.is_held:
             made.engine.protect_only(

@@ -112,6 +112,8 @@ class IbParts:
             router = run.engine.parts.router
             self._broker.restore(known_of(router.state(), run.engine.parts.book.view(), kept), kept)
             self._broker.on_untold(router.expect)
+            if run.logbook is not None:
+                self._broker.log_first(run.logbook.newest_line)
 
     def venue(self, run: Run, keeper: Keeper) -> IbVenue:
         """Everything joined to the engine."""

@@ -1,6 +1,9 @@
 """The daemon's own lines: JSON where a program reads them, text at a terminal, and one for each change of position."""
 
+import os
 import sys
+import threading
+from contextlib import suppress
 from typing import TextIO
 
 import structlog
@@ -17,14 +20,50 @@ def configure_lines(out: TextIO = sys.stdout) -> None:
     """One line an event on `out`, from now on, for the whole process."""
     is_seen = out.isatty()
     last: Processor = as_text if is_seen else structlog.processors.JSONRenderer()
+    lines = Lines(out)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%SZ" if is_seen else "iso", utc=True),
             last,
         ],
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: lines,
     )
+
+
+class Lines:
+    """Writes lines as long as somebody takes them: what guards a position does not end because nobody can read of it.
+
+    For any thread. Where `out` is a file it is written to past its buffer, so that nothing is left to fail at the end.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._is_cut = False
+        try:
+            self._descriptor: int | None = out.fileno()
+        except (OSError, ValueError):  # in memory
+            self._descriptor = None
+
+    def msg(self, line: str) -> None:
+        """Write the line, or lose it: on a full disk, after the reader has gone."""
+        with self._lock, suppress(OSError):
+            if self._descriptor is None:
+                self._out.write(f"{line}\n")
+            else:
+                self._write(self._descriptor, ("\n" * self._is_cut + line + "\n").encode(errors="replace"))
+
+    debug = info = warning = error = critical = exception = msg
+
+    def _write(self, descriptor: int, line: bytes) -> None:
+        """A line of which only the beginning was taken is ended before the next."""
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            self._is_cut = 0 < len(rest) < len(line) or (self._is_cut and len(rest) == len(line))
 
 
 def as_text(logger: WrappedLogger, method: str, line: EventDict) -> str:

@@ -33,6 +33,8 @@ class _Jumping(selectors.DefaultSelector):
         ready = super().select(min(timeout, self._moment_s))
         while not ready and self.is_awaited():
             ready = super().select(BUSY_S)
+        if not ready and self.is_awaited is not _nobody:
+            ready = super().select(0)  # who was awaited may have come to an end between the two looks
         if not ready:
             self.now_s += timeout
         return ready

@@ -46,7 +46,7 @@ class Source(Struct, frozen=True, kw_only=True):
 
     `advisor` names who is learned of, the same from run to run: market, strategy and back end, not what was learned.
     `head` is the last line of the log so far (None before the first), `who` the run. `has_written` waits so many
-    seconds for the first so many lines of the log, and says whether they are written; from any thread.
+    seconds for the first so many lines of the log, and says whether they are on the disk; from any thread.
     """
 
     engine: Engine

@@ -28,6 +28,7 @@ from trader.adapters.ib.truth import TruthLink, fetch_executions
 from trader.adapters.state.database import StateDb
 from trader.adapters.state.records import Execution, Intent, IntentState, Leg, State
 from trader.adapters.state.writer import StateWriter
+from trader.adapters.whole_file import write_whole
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
 from trader.domain.instruments import Instrument
@@ -193,7 +194,7 @@ class SessionBooks:
             return
         path = folder / f"books-{report.session}.json"
         try:
-            path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+            write_whole(path, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
         except OSError as error:
             log.warning("books_not_written", file=path.name, why=str(error))
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from trader.adapters.state.private import sync_folder
+from trader.adapters.whole_file import write_whole
 from trader.clock_text import utc_text
 from trader.domain.bars import Bar
 from trader.errors import InputError
@@ -30,8 +30,7 @@ def write_warm_up(folder: Path, bars: Sequence[Bar]) -> WarmUpRecord | None:
     path = folder / WARM_UP_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        sync_folder(folder)
+        write_whole(path, content)
     except OSError as error:
         msg = f"{path}: cannot be written ({error.strerror}); see to journal.dir"
         raise InputError(msg) from error

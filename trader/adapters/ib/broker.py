@@ -15,7 +15,7 @@ from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.facts import Truth
 from trader.adapters.ib.hearing import Hearing
 from trader.adapters.ib.library import Library
-from trader.adapters.ib.order_records import OrderRecords
+from trader.adapters.ib.order_records import LineKept, OrderRecords
 from trader.adapters.ib.order_wire import OrderLink, OrderWire
 from trader.adapters.ib.plan import Known
 from trader.adapters.ib.restoring import restore
@@ -65,6 +65,10 @@ class IbBroker:
         """Go on where an earlier life ended, before the first synchronisation; `known` is the line's side of it."""
         restore(self._room, known, kept)
         self._applier.forgotten_before_ns = known.forgotten_before_ns
+
+    def log_first(self, newest_line: Callable[[], LineKept]) -> None:
+        """Have the log's newest line, as it is when an order is taken, on the disk before that leaves."""
+        self._room.records.newest_line = newest_line
 
     def on_untold(self, tell: Callable[[Bracket], None]) -> None:
         """Whom to tell of a decision that left before a crash and that the line does not know."""

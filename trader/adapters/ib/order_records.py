@@ -14,7 +14,16 @@ from trader.adapters.state.database import StateDb
 from trader.adapters.state.intents import ENDED, NEXT
 from trader.adapters.state.records import Execution, Intent, IntentState, WorkingOrder
 from trader.adapters.state.writer import StateWriter
-from trader.domain.orders import Order
+from trader.domain.orders import Bracket, Order
+
+LineKept = Callable[[float], bool]
+"""Whether the log's newest line, as it was when this was made, is on the disk; waits so many seconds. Any thread."""
+ENTRY_PATIENCE_S, PROTECTION_PATIENCE_S = 1.0, 0.25
+NO_LINE = "its line of the decision log is not on the disk"
+
+
+def _no_log() -> LineKept:
+    return lambda _: True
 
 
 class OrderRecords:
@@ -25,6 +34,8 @@ class OrderRecords:
         self._wall_ns = wall_ns
         self._states: dict[str, IntentState] = {}
         self._written: set[str] = set()  # what the writer's thread has of them: nobody else looks at it
+        self._is_log_prompt = True
+        self.newest_line: Callable[[], LineKept] = _no_log
         self.intents: dict[str, Intent] = {}
         self.executions: dict[str, Execution] = {}
 
@@ -53,8 +64,12 @@ class OrderRecords:
         """False once the state cannot be kept."""
         return self._writer.is_healthy
 
-    def intend(self, ref: str, decision: str, order: Order) -> Callable[[StateDb], None]:
-        """The change that writes an intent, to be made durable; known here from now on."""
+    def intend(self, ref: str, decision: str, order: Order) -> Callable[[StateDb], str | None]:
+        """The change that writes an intent, to be made durable; known here from now on.
+
+        It comes after the log's line of the same order, and returns why that must not leave: an entry without its line.
+        """
+        is_kept = self.newest_line()
         now_ns = self._wall_ns()
         self._states[ref] = IntentState.INTENDED
         self.intents[ref] = Intent(
@@ -67,9 +82,15 @@ class OrderRecords:
             why=None,
         )
 
-        def write(state: StateDb) -> None:
+        def write(state: StateDb) -> str | None:
+            if isinstance(order, Bracket):
+                if not is_kept(ENTRY_PATIENCE_S):
+                    return NO_LINE
+            else:  # protection waits for no log that was waited for in vain
+                self._is_log_prompt = is_kept(PROTECTION_PATIENCE_S if self._is_log_prompt else 0.0)
             state.intend(ref, decision, order, now_ns)
             self._written.add(ref)
+            return None
 
         return write
 

@@ -43,14 +43,15 @@ class Lane(StrEnum):
 class Job(Struct, frozen=True, kw_only=True):
     """Something to send, at most `messages` of them.
 
-    `intend` is made durable before. `send` is called when it may leave, looks at what is the case by then, and says how
-    many messages it sent. `deny` is called instead, with the reason, where it will not leave.
+    `intend` is made durable before, and returns why the job must not leave. `send` is called when it may leave, looks
+    at what is the case by then, and says how many messages it sent. `deny` is called instead, with the reason, where it
+    will not leave.
     """
 
     name: str
     lane: Lane
     messages: int
-    intend: Callable[[StateDb], None]
+    intend: Callable[[StateDb], str | None]
     send: Callable[[], int]
     deny: Callable[[str], None]
 
@@ -183,10 +184,9 @@ class Sender:
         """Make the intent durable; why the order must not leave, if so. A disk that fails holds no protection up."""
         try:
             if job.lane is Lane.ENTRY:
+                return await self._writer.durable(job.intend)
+            async with asyncio.timeout(self._terms.disk_patience_s):
                 await self._writer.durable(job.intend)
-            else:
-                async with asyncio.timeout(self._terms.disk_patience_s):
-                    await self._writer.durable(job.intend)
         except (StateFailedError, TimeoutError) as error:
             if job.lane is Lane.ENTRY:
                 return f"it could not be written down before: {error}"

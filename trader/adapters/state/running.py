@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trader.adapters.state.private import open_private, sync_folder
+from trader.errors import TraderError
 
 RUNNING_FILE = "RUNNING"
 
@@ -18,7 +19,7 @@ class RunningFile:
 
     def begin(self) -> None:
         """Trading begins; a disk that refuses changes nothing but what the next start can know."""
-        with suppress(OSError):
+        with suppress(OSError, TraderError):
             os.close(open_private(self._path, os.O_WRONLY | os.O_CREAT))
             sync_folder(self._path.parent)
 

@@ -1,0 +1,23 @@
+"""A small file that is written whole or not at all, whatever becomes of the process, the disk or the power."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from trader.adapters.state.private import sync_folder
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Put a file of this content in the place of what is there; where OSError passes, that has stayed as it was."""
+    part = path.with_name(f"{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):  # what it holds is of no use, and takes room on a disk that has none
+            part.unlink()
+        raise
+    sync_folder(path.parent)
