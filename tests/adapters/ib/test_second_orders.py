@@ -140,3 +140,18 @@ async def test_numbers_never_go_back_within_a_life(tmp_path: Path) -> None:
         numbers = [each.spec.order_id for each in bench.gateway.exchange.book.everything]
         assert numbers == sorted(set(numbers))
         assert len(numbers) == 12
+
+
+async def test_a_decision_that_is_handed_over_again_is_sent_once_and_its_orders_are_not_forgotten(
+    tmp_path: Path,
+) -> None:
+    """By its reference, whenever it comes; the line hears nothing of it, and may close its position as before."""
+    async with trading(tmp_path, **FAST) as bench:
+        await bench.enter()
+        bench.broker.submit(a_bracket())
+        bench.broker.submit(a_flatten())
+        await bench.until(lambda: not bench.position_qty and not bench.working)
+        bench.broker.submit(a_bracket())
+        await bench.calm()
+        assert sent_after(bench, 3) == [f"{REF}.c1"]
+        assert (bench.watcher.unfilled, bench.watcher.position_qty) == ([], 0)

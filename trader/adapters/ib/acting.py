@@ -39,7 +39,10 @@ class Actor:
         self._pending: set[str] = set()
 
     def enter(self, bracket: Bracket) -> None:
-        """Send a bracket, if anything may be entered now; else it is rejected here."""
+        """Send a bracket, if anything may be entered now; else it is rejected here. The same one again is nothing."""
+        if bracket.order_ref in self._room.desks:
+            log.error("order_denied", order=bracket.order_ref, why="it was sent before")
+            return
         why = self._no_entry(bracket)
         desk = self._room.begin(bracket)
         if why is not None:
@@ -123,8 +126,6 @@ class Actor:
         why = self._late_no()
         if why is None and not room.records.is_healthy:
             why = "the state cannot be kept"
-        if why is None and bracket.order_ref in room.desks:
-            why = "it was sent before"
         if why is None and (room.held.qty or any(not desk.is_done for desk in room.desks.values())):
             why = "another decision is still at work"
         return why
