@@ -43,7 +43,7 @@ class Actor:
         if bracket.order_ref in self._room.desks:
             log.error("order_denied", order=bracket.order_ref, why="it was sent before")
             return
-        why = self._no_entry(bracket)
+        why = self._no_entry()
         desk = self._room.begin(bracket)
         if why is not None:
             self._reject(desk, why)
@@ -121,7 +121,7 @@ class Actor:
     def _exit_side(self) -> Side:
         return Side.SELL if self._room.held.qty > 0 else Side.BUY
 
-    def _no_entry(self, bracket: Bracket) -> str | None:
+    def _no_entry(self) -> str | None:
         room = self._room
         why = self._late_no()
         if why is None and not room.records.is_healthy:
