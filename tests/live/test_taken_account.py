@@ -72,6 +72,7 @@ async def test_what_flatten_closed_beside_a_daemon_is_the_operators_and_the_way_
 ) -> None:
     """The stop may fill at the same moment. Nothing is sent meanwhile; then it trades again, with a clean ledger."""
     async with ib_run(tmp_path, columns=quiet_bars(QUIET, QUIET, *[FALLS] * is_stopped_too)) as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
         own = run.gateway.server.session_of(17)
@@ -105,6 +106,7 @@ async def test_what_flatten_closed_beside_a_daemon_is_the_operators_and_the_way_
 async def test_an_account_whose_broker_is_away_is_not_given_back(tmp_path: Path) -> None:
     """The file stays, and so does the refusal."""
     async with ib_run(tmp_path, "ib.request_timeout_s=0.1", "ib.backoff_first_s=0.02") as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
         KillFile(tmp_path / "state").write(NOTE)
@@ -129,6 +131,7 @@ async def test_a_start_on_a_taken_account_enters_nothing_until_it_is_given_back(
         assert (orders_of(run, 17), run.position_qty) == (0, 0)
         assert (await say(tmp_path, CommandName.RESUME)).ok is False
         assert (await say(tmp_path, CommandName.RESUME, clear_kill=True)).ok
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
 
@@ -139,6 +142,7 @@ async def test_after_a_crash_nothing_is_entered_until_resume_if_so_configured(tm
     (tmp_path / "state").mkdir(mode=0o700)
     RunningFile(tmp_path / "state").begin()
     async with ib_run(tmp_path, f"guard.unattended_restart={str(unattended).lower()}") as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         if not unattended:
             await run.bar()
@@ -169,6 +173,33 @@ async def test_a_daemon_that_was_stopped_during_flatten_sends_nothing_when_it_go
             back = await say(tmp_path, CommandName.RESUME, clear_kill=True)
             assert (taken.position, taken.may_enter, back.ok) == (None, False, True)
             assert len(gateway.exchange.book.everything) == sent + 1  # the command's own
+            daemon.send_signal(signal.SIGTERM)
+            assert await daemon.wait() == 0
+        assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean
+
+
+async def test_flatten_is_repeated_beside_a_daemon_that_woke_up_meanwhile(tmp_path: Path) -> None:
+    """The first has taken the account and could not close: the daemon may not either, so the second one does."""
+    async with running(quiet_bars(), history_bars=HISTORY) as gateway:
+        options = sets(tmp_path, gateway.port)
+        flatten = ["flatten", "--state", str(tmp_path / "state"), *options, "--set", "ib.connect_timeout_s=2"]
+        async with trader(tmp_path, *daemon_options(tmp_path, gateway.port)) as daemon:
+            await said(daemon, "started")
+            await until_open(gateway)
+            daemon.send_signal(signal.SIGSTOP)
+            gateway.server.is_refusing = True
+            async with trader(tmp_path, *flatten) as command:
+                assert await command.wait() == 75
+            gateway.server.is_refusing = False
+            assert gateway.account.qty(gateway.market.front) != 0
+            daemon.send_signal(signal.SIGCONT)
+            await said(daemon, "account_taken")
+            async with trader(tmp_path, *flatten) as command:
+                assert command.stdout is not None
+                told = (await command.stdout.read()).decode()
+                assert await command.wait() == 0
+            assert told.startswith("the daemon may not close: ")
+            assert (gateway.account.qty(gateway.market.front), list(gateway.exchange.book.working())) == (0, [])
             daemon.send_signal(signal.SIGTERM)
             assert await daemon.wait() == 0
         assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean

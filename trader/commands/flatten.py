@@ -1,4 +1,4 @@
-"""`trader flatten`: asks the daemon to close, and where none answers does it without one.
+"""`trader flatten`: asks the daemon to close; where none answers, or it may not send anything, does it without one.
 
 Imports little: a command in need has to be quick.
 """
@@ -21,8 +21,13 @@ def run(files: FileOptions, state: Path | None, *, as_json: bool, patience_s: fl
     try:
         reply = ask(folder, request, patience_s=patience_s)
     except UnreachableError as error:
-        from trader.commands import flatten_alone  # noqa: PLC0415 -- slow to import, and seldom needed
+        away = error
+    else:
+        if not reply.is_taken:
+            tell(request, reply, sys.stdout, as_json=as_json)
+            return 0 if reply.ok else 1
+        # A first `trader flatten` has taken the account and not come to its end: what it left is this one's to close.
+        away = UnreachableError(f"the daemon may not close: {reply.message}")
+    from trader.commands import flatten_alone  # noqa: PLC0415 -- slow to import, and seldom needed
 
-        return flatten_alone.run(folder, files, error, as_json=as_json)
-    tell(request, reply, sys.stdout, as_json=as_json)
-    return 0 if reply.ok else 1
+    return flatten_alone.run(folder, files, away, as_json=as_json)

@@ -124,11 +124,15 @@ class Status(Struct, frozen=True, kw_only=True):
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """What became of a request; `message` says it to a person, `status` is how the run stands after it."""
+    """What became of a request; `message` says it to a person, `status` is how the run stands after it.
+
+    `is_taken`: it was refused because another process owns the account, so that the daemon sends nothing.
+    """
 
     ok: bool
     message: str
     status: Status | None = None
+    is_taken: bool = False
     v: int = PROTOCOL
 
 
