@@ -6,7 +6,7 @@ from broker_builders import trading
 from test_foreign import trade
 
 from trader.gateway.faults import Fault, Verb
-from trader.gateway.layouts import Request
+from trader.gateway.layouts import Message, Request
 from trader.gateway.orders import Leg
 from trader.gateway.session import Session
 
@@ -54,3 +54,21 @@ async def test_the_only_stop_behind_a_position_is_laid_again_before_its_acknowle
         trade(bench, 1)
         await bench.until(lambda: [ref[-3:] for ref, _, _ in bench.resting()] == [".p2"])
         assert bench.watcher.doubts[-1] is None or "somebody else" in bench.watcher.doubts[-1]
+
+
+async def test_a_position_that_is_told_behind_the_end_of_its_answer_is_not_taken_for_gone(tmp_path: Path) -> None:
+    """The answer is complete, and says flat twice; what comes after it says otherwise."""
+    late = Fault(do=Verb.REORDER, message=Message.POSITION, rate=1.0)
+    async with trading(tmp_path, late, **{**NO_POLLS, "order_poll_s": 0.02}) as bench:
+        asked: list[str] = []
+        known_take = bench.gateway.server.take
+
+        def take(session: Session, fields: list[str]) -> None:
+            asked.extend(fields[0] for _ in range(fields[0] == str(Request.ALL_OPEN_ORDERS)))
+            known_take(session, fields)
+
+        bench.gateway.server.take = take  # type: ignore[method-assign]
+        await bench.enter()
+        so_far = len(asked)
+        await bench.until(lambda: len(asked) >= so_far + 8)
+        assert (bench.watcher.foreign, bench.watcher.naked, len(bench.working)) == ([], [], 2)

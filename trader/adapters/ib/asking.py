@@ -211,10 +211,10 @@ class Asker:
         """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
         room = self._room
         await room.sender.idle()
-        before = room.wire.activity
+        before, room.answered_qty = room.wire.activity, None
         truth = await fetch_truth(Hasty(room.link, patience_s), contract, room.terms.account)
         self._asked_s = room.now_s
-        if self._has_moved(before):
-            return False
+        if self._has_moved(before) or room.answered_qty not in {None, truth.position_qty}:
+            return False  # what is no moment's, or was told after the answer's end
         self.truth = truth
         return self._applier.apply(truth, contract)

@@ -91,7 +91,7 @@ class Hearing:
 
     def on_position(self, qty: int) -> None:
         """The account's position, told because it has changed or because somebody asked; its executions may lag."""
-        self._room.told_qty = qty
+        self._room.told_qty = self._room.answered_qty = qty
 
     def on_error(self, order_id: int, code: int, text: str) -> None:
         """An error that names one of our orders."""

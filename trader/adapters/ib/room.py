@@ -50,9 +50,9 @@ class Room:
 
     `symbol` is the month that the position is of. `foreign_ref` is what the line calls a position that somebody else
     has opened, "" where it is ours. `others_qty` is what is left to others of the account's position; `told_qty` the
-    account's as the broker has told it since it was last looked at, None where it has not. `refused_closes` have ended
-    in a row without closing anything. `taken` says why the account is another process's, so that nothing may be sent;
-    None while it is not.
+    account's as the broker has told it since it was last looked at, None where it has not, `answered_qty` the same
+    since a question was begun. `refused_closes` have ended in a row without closing anything. `taken` says why the
+    account is another process's, so that nothing may be sent; None while it is not.
     """
 
     def __init__(self, link: OrderLink, terms: BrokerTerms, records: OrderRecords, watcher: BrokerWatcher) -> None:
@@ -63,6 +63,7 @@ class Room:
         self.held = Held()
         self.others_qty = 0
         self.told_qty: int | None = None
+        self.answered_qty: int | None = None
         self.desks: dict[str, Desk] = {}
         self.desk: Desk | None = None
         self.symbol = ""
