@@ -12,6 +12,7 @@ from trader.gateway.orders import Kind, Leg, Step
 
 SETTLING_BARS = 6
 FAULTS = (2, 10)
+REPEATING_SHARE = 0.3
 REFUSALS = (110, 200, 201, 203, 321, 387, 434)
 LIES = (103, 104, 135, 161, 399, 2109, 10147, 10148, 10349)
 """Errors after which the client library believes an order cancelled, or that only warn; it works on."""
@@ -43,7 +44,9 @@ FRAMES = (
 
 class Plan(Struct, frozen=True, kw_only=True):
     """A scenario. `bars` are played, the last `SETTLING_BARS` of them without new faults; `start` is where among the
-    session's minutes. `rate` is how often the strategy acts."""
+    session's minutes. `rate` is how often the strategy acts, `changes` are settings in place of the bed's. `pauses` are
+    bars in which the daemon stands still, and for how many seconds; `repeats`: the line hands each entry over thrice.
+    """
 
     seed: int
     bars: int
@@ -52,6 +55,9 @@ class Plan(Struct, frozen=True, kw_only=True):
     rate: float
     policy: ForeignPolicy
     faults: tuple[Fault, ...]
+    changes: tuple[str, ...] = ()
+    pauses: tuple[tuple[int, float], ...] = ()
+    repeats: bool = False
 
 
 def draw(seed: int) -> Plan:
@@ -62,14 +68,18 @@ def draw(seed: int) -> Plan:
     qty = chance.choice((1, 1, 2, 3))
     verbs = chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=chance.randint(*FAULTS))
     faults = tuple(DRAWN.get(verb, _at_a_bar)(verb, chance, bars - SETTLING_BARS) for verb in verbs)
+    start, rate = chance.randint(455, 560), chance.choice((0.5, 0.9, 1.0))
+    pausing = sorted(chance.sample(range(2, bars - SETTLING_BARS), chance.choice((0, 1, 1, 2))))
     return Plan(
         seed=seed,
         bars=bars,
-        start=chance.randint(455, 560),
+        start=start,
         qty=qty,
-        rate=chance.choice((0.5, 0.9, 1.0)),
+        rate=rate,
         policy=policy,
         faults=faults,
+        pauses=tuple((bar, round(chance.uniform(2.5, 7.0), 2)) for bar in pausing),
+        repeats=chance.random() < REPEATING_SHARE,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 from fault_draws import SETTLING_BARS, Plan
-from fault_judge import Evidence, Span, judge, ours_only
+from fault_judge import Evidence, Fired, Pause, Span, judge, ours_only, sent_unasked
 from msgspec import Struct
 
 from trader.adapters.columns import BarColumns, concatenate
@@ -32,6 +32,7 @@ from trader.commands.run_ib import Outside
 from trader.commands.run_plan import RunPlan, Wiring, plan_run
 from trader.domain.alerts import AlertKind
 from trader.domain.instruments import instrument
+from trader.domain.orders import Bracket, Order
 from trader.domain.sessions import Calendar
 from trader.domain.units import SECOND_NS
 from trader.errors import TraderError
@@ -40,8 +41,10 @@ from trader.gateway.checker import check
 from trader.gateway.faults import Verb
 from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
+from trader.gateway.layouts import Request
 from trader.gateway.ledger import Entry, Event
 from trader.gateway.mischief import OrderMischief, play_faults
+from trader.gateway.session import Session
 from trader.gateway.virtual_time import VirtualLoop
 from trader.live.daemon import Daemon
 from trader.options import BarOptions
@@ -54,6 +57,8 @@ SPEED = 6.0
 """The market's seconds in one of the loop's: the daemon's waits are as in live trading, its bars come sooner."""
 BAR_S = MINUTE_S / SPEED
 REST_S = 8.0
+PAUSE_AFTER_S = 0.5
+AGAIN_AFTER_S = 1.5
 PATIENCE_S = 1_200.0
 """Virtual seconds for the first connection, and for what is due after the last bar."""
 MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of our own is made in it
@@ -69,6 +74,18 @@ class Outcome(Struct, frozen=True, kw_only=True):
     executions: int
     unprotected_s: float
     lines: list[str]
+
+
+class FiredCounter(Counter[Verb]):
+    """How often each verb has happened, and when."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[Fired] = []
+
+    def __setitem__(self, verb: Verb, count: int) -> None:
+        self.log.append(Fired(now_s(), verb))
+        super().__setitem__(verb, count)
 
 
 class Told:
@@ -110,6 +127,13 @@ class Told:
     def unheard(self) -> None:
         """The gateway hears and says nothing any more, whatever the daemon believes."""
         self._link(is_up=False)
+
+    def paused(self, begun_s: float) -> None:
+        """It stood still from then to now: whatever it believed, it heard nothing."""
+        self.note(f"PAUSE of {now_s() - begun_s:.1f} s")
+        if self._up_s is not None:
+            self.up.append(Span(start_s=self._up_s, end_s=begun_s))
+            self._up_s = now_s()
 
     def end(self) -> None:
         """Nothing more."""
@@ -170,6 +194,7 @@ def run_plan(plan: Plan, port: int, folder: Path) -> RunPlan:
             "ib.outages.restart_at=null",
             f"state.dir={folder / 'state'}",
             f"journal.dir={folder / 'logs'}",
+            *plan.changes,
         ],
     )
     return plan_run(settings, BarOptions(bars=""), Wiring(feed="ib", broker="ib", speed="max"))
@@ -204,6 +229,8 @@ class Scenario:
         self._folder = folder
         self._told = Told()
         self._mischief = OrderMischief(plan.faults, plan.seed)
+        self._mischief.fired = self._fired = FiredCounter()
+        self._pauses: list[Pause] = []
         self._assembled: Assembled | None = None
         self._daemon: Daemon | None = None
         self._wrong: list[str] = []
@@ -213,6 +240,7 @@ class Scenario:
         told, seed = self._told, self._plan.seed
         gateway = a_gateway(self._plan, self._mischief)
         structlog.configure(processors=[told.logged], cache_logger_on_first_use=False)
+        self._hear_questions(gateway)
         await gateway.start()
         begin_ns = gateway.market.now_ns
         outside = Outside(
@@ -220,7 +248,7 @@ class Scenario:
             chance=random.Random(seed),  # noqa: S311 -- jitter
         )
         plan = run_plan(self._plan, gateway.port, self._folder)
-        daemon = asyncio.ensure_future(self._serve(plan, StateDb(plan.folder, plan.identity), outside))
+        daemon = asyncio.ensure_future(self._serve(plan, outside))
         try:
             await self._bars(gateway, daemon)
             is_up = self._assembled is not None and self._link_is_up()
@@ -236,9 +264,9 @@ class Scenario:
         told.end()
         return self._judged(gateway, outside, is_up=is_up)
 
-    async def _serve(self, plan: RunPlan, state: StateDb, outside: Outside) -> None:
+    async def _serve(self, plan: RunPlan, outside: Outside) -> None:
         try:
-            await serve(plan, state, None, self._told, outside, self._begins)
+            await serve(plan, StateDb(plan.folder, plan.identity), None, self._told, outside, self._begins)
         except Exception as error:  # noqa: BLE001 -- whatever ends the daemon is what the judge wants to know
             self._wrong.append(f"the daemon ended by {type(error).__name__}: {error}")
             self._told.note("".join(traceback.format_exception(error)))
@@ -258,6 +286,21 @@ class Scenario:
             before(why)
 
         watcher.on_doubt = doubt
+        if self._plan.repeats:
+            self._repeat_entries(loop)
+
+    def _repeat_entries(self, loop: VirtualLoop) -> None:
+        """Let the broker be handed each entry at once again, and later: only its reference says that it is the same."""
+        broker = self._venue._broker
+        submit = broker.submit
+
+        def again(order: Order) -> None:
+            submit(order)
+            if isinstance(order, Bracket):
+                submit(order)
+                loop.call_later(AGAIN_AFTER_S, submit, order)
+
+        broker.submit = again  # type: ignore[method-assign]
 
     def _link_is_up(self) -> bool:
         return self._venue._link.is_up
@@ -279,11 +322,38 @@ class Scenario:
             self._note_fired(bar, counts)
             if any(session.is_silent for session in gateway.server.sessions):
                 self._told.unheard()
-            await asyncio.sleep(BAR_S)
+            await self._through_the_bar(gateway, bar)
             market.into_bar_ns = lambda: 0
             gateway.finish_bar()
             self._note_fired(bar, counts)
         await asyncio.sleep(REST_S)
+
+    async def _through_the_bar(self, gateway: Gateway, bar: int) -> None:
+        """Its ten seconds; a pause begins before the bar that has closed is decided on."""
+        pause_s = dict(self._plan.pauses).get(bar, 0.0)
+        loop = asyncio.get_running_loop()
+        if not pause_s or not isinstance(loop, VirtualLoop):
+            await asyncio.sleep(BAR_S)
+            return
+        await asyncio.sleep(PAUSE_AFTER_S)
+        begun_s = now_s()
+        loop.skip(pause_s)
+        self._told.paused(begun_s)
+        self._pauses.append(Pause(entries=len(gateway.ledger.entries)))
+        await asyncio.sleep(BAR_S - PAUSE_AFTER_S - pause_s)
+
+    def _hear_questions(self, gateway: Gateway) -> None:
+        """Note when the open orders of everybody are asked for."""
+        server, take = gateway.server, gateway.server.take
+
+        def heard(session: Session, fields: list[str]) -> None:
+            if fields[0] == str(Request.ALL_OPEN_ORDERS):
+                for pause in self._pauses:
+                    if pause.asked_at is None:
+                        pause.asked_at = len(gateway.ledger.entries)
+            take(session, fields)
+
+        server.take = heard  # type: ignore[method-assign]
 
     def _mend(self, gateway: Gateway) -> None:
         """Nothing goes wrong any more, and the broker finds out who has long gone."""
@@ -300,7 +370,7 @@ class Scenario:
             self._told.note(f"FAULT {verb.value} x{count} (bar {bar})")
 
     def _judged(self, gateway: Gateway, outside: Outside, *, is_up: bool) -> Outcome:
-        whole, fired = gateway.ledger.entries, self._mischief.fired
+        whole = gateway.ledger.entries
         entries = ours_only(whole) if self._plan.policy is ForeignPolicy.IGNORE else whole
         findings = check(entries, now_s())
         book_qty, is_closing = 0, False
@@ -322,12 +392,12 @@ class Scenario:
             is_up_at_end=is_up,
             log_status=log_status,
             kept_qty=kept_qty,
-            fills_around_cancels=bool(fired[Verb.FILL_AFTER_CANCEL] + fired[Verb.FILL_BEFORE_CANCEL]),
+            faults=self._fired.log,
         )
         lines = [*self._told.lines, *((entry.at_s, told_of(entry)) for entry in whole)]
         return Outcome(
             seed=self._plan.seed,
-            wrong=[*self._wrong, *judge(evidence)],
+            wrong=[*self._wrong, *judge(evidence), *sent_unasked(whole, self._pauses)],
             fired={verb.value: count for verb, count in self._mischief.fired.items() if count},
             orders=findings.orders,
             executions=findings.executions,
