@@ -112,6 +112,22 @@ def test_on_foreign_takes_back_an_entry_that_is_on_its_way() -> None:
     assert (floor.book.position_qty, floor.router.closing, len(floor.broker.orders)) == (2, False, 2)
 
 
+def test_flatten_takes_an_entry_back_once_however_often_it_is_asked_for() -> None:
+    """Each second of the minutes before an outage: one order, one place of the minute's count; the next entry's again."""
+    floor = entered()
+    for _ in range(5):
+        floor.router.flatten(ExitReason.OUTAGE)
+        floor.router.release()
+    assert floor.broker.orders == floor.router.orders == [Cancel(order_ref="r1")]
+
+    floor.router.on_unfilled("r1", Unfilled.CANCELLED)
+    floor.approve(Action.BUY, ref="r2")
+    floor.router.release()
+    floor.router.cancel_entry()
+    floor.router.release()
+    assert floor.broker.orders[-1] == Cancel(order_ref="r2")
+
+
 def test_on_foreign_of_nothing_is_nothing() -> None:
     """No trade, no news."""
     floor = Floor()
@@ -261,7 +277,7 @@ def test_on_unfilled_of_a_close_by_its_own_reference_leaves_the_entry_at_work() 
     floor.broker.orders.clear()
     floor.router.flatten(ExitReason.OPERATOR)
     floor.router.release()
-    assert floor.broker.orders == [Cancel(order_ref="r1"), a_close(why=ExitReason.OPERATOR)]
+    assert floor.broker.orders == [a_close(why=ExitReason.OPERATOR)]  # the entry is taken back already
 
 
 def test_protect_without_a_position_sends_nothing() -> None:

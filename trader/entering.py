@@ -28,6 +28,7 @@ class Entering:
         self._bracket: Bracket | None = None
         self._entry_working = False
         self._is_spent = False
+        self._is_taken_back = False
 
     @property
     def is_working(self) -> bool:
@@ -48,11 +49,12 @@ class Entering:
         self._bracket = bracket
         self._entry_working = True
         self._is_spent = False
+        self._is_taken_back = False
 
     def take_back(self) -> None:
-        """Cancel an entry that has not been filled."""
-        if self._entry_working and self._bracket is not None:
-            self._outbox.send(Cancel(order_ref=self._bracket.order_ref))
+        """Cancel an entry that has not been filled: once, however often it is asked for."""
+        if self._entry_working and self._bracket is not None and not self._is_taken_back:
+            self._is_taken_back = self._outbox.send(Cancel(order_ref=self._bracket.order_ref))
 
     def on_fill(self, fill: Fill, booked: Booked, *, is_own: bool) -> bool:
         """Its entry was filled, or a portion of it; False where that is not a position that its children protect."""

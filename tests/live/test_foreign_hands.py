@@ -8,7 +8,6 @@ from ib_insync import MarketOrder
 from ib_runs import IbRun, ib_run
 
 from trader.domain.alerts import AlertKind
-from trader.domain.orders import ExitReason
 from trader.gateway.faults import Fault, Verb
 from trader.gateway.order_mischief import OrderMischief
 from trader.gateway.orders import Leg
@@ -37,17 +36,3 @@ async def test_a_foreign_position_that_no_stop_can_protect_is_closed(tmp_path: P
         await run.until(lambda: run.position_qty == 0)
         await run.until(lambda: run.engine.parts.book.position_qty == 0)
         assert len(run.alarms.of(AlertKind.UNPROTECTED)) == 1
-
-
-async def test_a_foreign_position_that_a_stop_protects_is_left_alone_under_refuse(tmp_path: Path) -> None:
-    """At the time to be flat too."""
-    async with ib_run(tmp_path, *QUICK) as run:
-        run.engine.controls.pause()
-        await somebody_buys(run)
-        await run.until(lambda: run.resting_stops == 1)
-        router = run.engine.parts.router
-        router.flatten(ExitReason.FLAT_AT)
-        router.release()
-        await run.bar()
-        assert not router.closing
-        assert (run.position_qty, run.alarms.of(AlertKind.UNPROTECTED)) == (1, [])
