@@ -151,6 +151,15 @@ class Book:
         self._view = None
         return int(self.row[k.STOP])
 
+    def keep_behind(self, price_ticks: int, before_ticks: int) -> bool:
+        """Whether the stop lies behind this price by the least gap; where not, it is put back to `before_ticks`."""
+        side = 1 if self.position_qty > 0 else -1
+        if side * (price_ticks - int(self.row[k.STOP])) >= int(self.terms[k.MIN_GAP]):
+            return True
+        self._view = None
+        self.row[k.STOP] = before_ticks
+        return False
+
     def set_working(self, *, on: bool) -> None:
         """An order that can change the position has gone out, or has ended."""
         self._view = None

@@ -46,6 +46,8 @@ class Engine:
         """Told of each event that the engine writes into the log."""
         self.before_order: Callable[[], None] | None = None
         """Called when an order is about to be checked: live, it tells the router the last price and how old it is."""
+        self.price_if_late: Callable[[int], int | None] | None = None
+        """Live: the price of now, ticks, where a bar that closed at this time comes too late to enter on, else None."""
         self._bar: Bar | None = None
         self._active = 0  # the rules in force at the last bar
         self._untold: list[tuple[EventKind, Mapping[str, str | int]]] = []
@@ -91,10 +93,11 @@ class Engine:
         elif self.controls.is_flattening:
             self.flatten()
         in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
+        stop_ticks, price_now = parts.book.view().stop_ticks, self._price_if_late(ts_ns)
         halted = not self._may_enter()
         look = parts.pipeline.look(bar, session, entries_open=in_window and not halted, halted=halted)
         router.at(look.close_ticks, ts_ns, ts_ns)
-        if look.stop_trailed:
+        if look.stop_trailed and (price_now is None or parts.book.keep_behind(price_now, stop_ticks)):
             router.stop_trailed()
         learner = parts.learner
         if learner is not None:
@@ -208,6 +211,12 @@ class Engine:
         self.passage.count_results()
         parts.logbook.close(self.bars, parts.router, parts.book)
 
+    def _price_if_late(self, ts_ns: int) -> int | None:
+        """The price of now where the bar that closed at this time is one of the past; a level of it may be passed."""
+        if self.price_if_late is None or self.controls.is_catching_up:
+            return None
+        return self.price_if_late(ts_ns)
+
     def _may_enter(self) -> bool:
         return self.controls.entries_allowed and not self.passage.is_exhausted and self._parts.logbook.is_healthy
 
@@ -245,6 +254,8 @@ class Engine:
         outlook = look.outlook
         account = parts.book.view()
         ts_ns = outlook.bar.ts_close_ns
+        price_now = self._price_if_late(ts_ns)
+        close_ticks = look.close_ticks if price_now is None else price_now
         standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
             standing |= SESSION_WINDOW
@@ -267,9 +278,9 @@ class Engine:
         may_enter = in_window and self._may_enter()
         context = RiskContext(
             outlook.bar,
-            parts.pipeline.mask_now(look.close_ticks, ready=outlook.ready, entries_open=may_enter),
+            parts.pipeline.mask_now(close_ticks, ready=outlook.ready, entries_open=may_enter),
             standing,
-            look.close_ticks,
+            close_ticks,
             parts.pipeline.atr_ticks,
             look.stop_distance_ticks,
             look.target_distance_ticks,

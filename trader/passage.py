@@ -90,15 +90,35 @@ class Passage:
         return session
 
     def advance(self, ts_ns: int) -> None:
-        """It is `ts_ns`, and no bar has closed since the last: begin the session, do what is due by the clock."""
+        """It is `ts_ns`, and no bar has closed since the last: begin the session, do what is due by the clock.
+
+        A session whose bars have not all come is not left: they may be on their way.
+        """
         if self.session is None or ts_ns <= self.last_close_ns:
             return
         session = self._parts.calendar.at(ts_ns)
-        if session is None:
+        if session is None or (session.date != self.session.date and self.last_close_ns < self.session.close_ns):
             session = self.session
         elif session.date != self.session.date:
             session = self.enter(ts_ns)
         self._be_on_time(session, ts_ns)
+
+    def guard(self, ts_ns: int) -> None:
+        """It is `ts_ns`, and the run's first bar has not come: close what an earlier run has left open once it is time,
+        by the session that is open or by the one in which that run ended. In closed hours nothing can be done.
+        """
+        calendar, router = self._parts.calendar, self._parts.router
+        now = calendar.at(ts_ns)
+        if self.session is not None or now is None or ts_ns <= self.last_close_ns:
+            return
+        router.pass_time(ts_ns)
+        last = (calendar.at(self.last_close_ns - 1) if self.last_close_ns else None) or now
+        plans = [plan_session(session, self._parts.window) for session in (last, now)]
+        if ts_ns >= min(plan.flat_at_ns for plan in plans):
+            router.flatten(ExitReason.FLAT_AT)
+        elif ts_ns >= min(plan.entry_end_ns for plan in plans):
+            router.cancel_entry()
+        router.release()
 
     def enter(self, ts_ns: int) -> Session:
         """The session at this time, entered if it is another."""

@@ -33,7 +33,7 @@ async def test_an_entry_that_the_margin_does_not_carry_is_refused_and_told_once(
 
 async def test_an_entry_waits_for_a_price_that_is_not_too_old(tmp_path: Path) -> None:
     """Nothing has been heard for eleven seconds when the bar is decided; then prices come again."""
-    async with ib_run(tmp_path, "ib.grace_s=0.6") as run:
+    async with ib_run(tmp_path, "ib.grace_s=0.6", "ib.stale_after_s=60") as run:
         await run.until(lambda: run.margin_is_known)
         bars = run.engine.bars
         run.gateway.open_bar()

@@ -77,6 +77,7 @@ async def test_a_link_lost_while_a_bar_is_being_settled_does_not_end_the_run(tmp
     """It is made again, everything is compared, and the next bars are decided."""
     probe_every_s = 0.4 if act is half_open else 1.0
     async with ib_run(tmp_path, *QUICK, f"ib.probe_every_s={probe_every_s}") as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
         happened = at_the_next(TIME, run.gateway, act)
@@ -92,6 +93,7 @@ async def test_a_link_lost_while_the_bars_of_before_are_told_is_made_again_and_t
 ) -> None:
     """The start goes on from there."""
     async with ib_run(tmp_path, *QUICK, prepare=lambda gateway: at_the_next(HISTORY, gateway, cut)) as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
         await trades_on(run)
@@ -100,6 +102,7 @@ async def test_a_link_lost_while_the_bars_of_before_are_told_is_made_again_and_t
 async def test_a_link_lost_as_the_run_drains_is_no_error(tmp_path: Path) -> None:
     """It ends as it was told to."""
     async with ib_run(tmp_path, *QUICK) as run:
+        await run.until(lambda: run.margin_is_known)
         await run.bar()
         await run.entered()
         await run.venue._broker.rest()

@@ -28,6 +28,7 @@ log = structlog.get_logger("trader.run")
 CLOCKS_AGREE_NS = 2 * SECOND_NS
 """The broker tells whole seconds."""
 OUTAGE_AHEAD = "outage_ahead"
+LATE_BAR = "late_bar"
 
 
 class BrokerClock:
@@ -52,13 +53,15 @@ class BrokerClock:
 
 class IbVenueTerms(Struct, frozen=True, kw_only=True):
     """`warmup_sessions` of history before the first bar, 0 for none. What is due by the clock is done `late_s` after it
-    if no bar has come. `flatten_before_s` before a planned outage a position is closed; None: it is not. `quote_watch`:
-    the last limits are watched on prices between bars. Bars of before that do not come are asked for again after
-    `history_retry_s`, when nothing is open `history_tries` times in all. `in_step_s`: how long a comparison may take.
+    if no bar has come. Nothing is entered on a bar that closed more than `late_bar_s` ago by the broker's clock.
+    `flatten_before_s` before a planned outage a position is closed; None: it is not. `quote_watch`: the last limits are
+    watched on prices between bars. Bars of before that do not come are asked for again after `history_retry_s`, when
+    nothing is open `history_tries` times in all. `in_step_s`: how long a comparison may take.
     """
 
     warmup_sessions: int
     late_s: float
+    late_bar_s: float
     flatten_before_s: float | None
     quote_watch: bool
     lockstep: bool
@@ -80,6 +83,7 @@ class IbVenue:
         self._nights = nights
         self._broker = broker
         self._engine: Engine | None = None
+        self._starting: Engine | None = None
         self._quotes: QuoteWatch | None = None
         self.beside: list[Callable[[], Coroutine[None, None, None]]] = []
         """What else runs as long as the link does: questions about money."""
@@ -101,7 +105,11 @@ class IbVenue:
 
     async def bring_up(self, engine: Engine, restored: Restored, on_warm: OnWarm) -> None:
         """Connect, take in the bars before, book what the simulated broker missed. LinkError where bars do not come,
-        and nothing is open."""
+        and nothing is open. What an earlier run has left open at the broker is watched meanwhile."""
+        if self._broker is not None and not self._terms.lockstep:
+            self._starting = engine
+            self._quotes = QuoteWatch(engine) if self._terms.quote_watch else None
+            self._feed.needs_price = lambda: engine.parts.book.position_qty != 0
         before = await self._before(engine, restored)
         reached_ns = restored.ts_close_ns
         is_simulated = self._broker is None
@@ -119,11 +127,16 @@ class IbVenue:
 
     def tick(self) -> None:
         """What is due by the clock, bar or no bar."""
-        engine, terms = self._engine, self._terms
+        terms, now_ns = self._terms, self._clock.now_ns()
+        engine = self._engine
+        if engine is None:
+            engine = self._starting if self._link.is_up else None
         if engine is None or terms.lockstep:
             return
-        now_ns = self._clock.now_ns()
-        engine.passage.advance(now_ns - round(terms.late_s * SECOND_NS))
+        due_ns = now_ns - round(terms.late_s * SECOND_NS)
+        engine.passage.advance(due_ns)
+        if self._broker is not None and self._link.is_up:
+            engine.passage.guard(due_ns)
         last = self._feed.last
         if self._quotes is not None and last is not None:
             self._quotes.on_price(last.ticks, last.ts_ns)
@@ -216,6 +229,7 @@ class IbVenue:
             self._link.on_lost(lambda _: self._feed.stop())  # a gateway in lockstep ends when its bars do
         else:
             engine.before_order = partial(self._price_orders, engine)
+            engine.price_if_late = partial(self._price_if_late, engine)
         if self._broker is not None and not self._terms.lockstep:
             self._feed.between = partial(self._settled, self._broker)
 
@@ -225,6 +239,14 @@ class IbVenue:
         last, at_ns = self._feed.last, engine.passage.last_close_ns
         if last is not None:
             engine.parts.router.at(last.ticks, at_ns - (self._clock.now_ns() - last.ts_ns), at_ns)
+
+    def _price_if_late(self, engine: Engine, ts_close_ns: int) -> int | None:
+        """The price of now where a bar comes late, so that nothing is entered on it: after an outage they all do."""
+        late_ns = self._clock.now_ns() - ts_close_ns
+        is_late = late_ns > self._terms.late_bar_s * SECOND_NS
+        engine.controls.withhold(LATE_BAR, on=is_late)
+        last = self._feed.last
+        return last.ticks if is_late and last is not None else None
 
     async def _in_step(self) -> None:
         """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more."""

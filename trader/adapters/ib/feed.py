@@ -4,7 +4,9 @@ Bars come from a history that is kept up to date. A bar has closed when the next
 and handed out. What lies between it and the bar before is asked for first.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 from msgspec import Struct
@@ -72,10 +74,13 @@ class IbFeed:
         self.counts = FeedCounts()
         self.between: Callable[[], Awaitable[None]] | None = None
         self.on_forming: Callable[[int, float], None] | None = None
+        self.needs_price: Callable[[], bool] = _never
+        """Whether somebody needs the last price before there are bars."""
         self._link = link
         self._terms = terms
         self._now_ns = now_ns
         self._is_started = False
+        self._linked = asyncio.Event()
         self._told_ns = 0
         self._price: LastPrice | None = None
         slots = Slots(calendar, terms.bar_minutes * MINUTE_NS)
@@ -144,9 +149,11 @@ class IbFeed:
         return await self._history.across(self.pinned, since_ns, await self._time_ns())
 
     async def run(self) -> None:
-        """Watch over the bars, for ever; in lockstep there is nothing to watch."""
+        """Ask for the bars with each link and watch over them, for ever; in lockstep there is nothing to watch."""
         if not self._terms.closing.lockstep:
-            await self.watch.run()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.watch.run(), name="feed watch")
+                tasks.create_task(self._begin_with_links(), name="bars with each link")
 
     async def chunks(self) -> AsyncIterator[tuple[Bar, ...]]:
         """Closed bars, one by one, until `stop`."""
@@ -168,26 +175,44 @@ class IbFeed:
         return now_ns - self._terms.bar_minutes * MINUTE_NS if self._terms.closing.lockstep else now_ns
 
     async def _sync(self) -> None:
-        """The link is in step again: know the contract, and go on with its bars."""
+        """The link is in step again: know the contract. Its bars can wait, orders cannot: live, they are asked for once
+        it is up."""
         if not self._month.is_pinned:
             self._month.pin(await self._month.at(await self._time_ns()))
-        if self._is_started:
+        if not self._terms.closing.lockstep:
+            self._linked.set()
+        elif self._is_started:
             await self._begin()
+
+    async def _begin_with_links(self) -> None:
+        """After each synchronisation: bars as soon as somebody takes them, before that prices where they are needed."""
+        while True:
+            await self._linked.wait()
+            await self._link.wait_up()
+            self._linked.clear()
+            if self._is_started:
+                await self._begin()
+            elif self.needs_price():
+                with suppress(LinkError, ConnectionError):  # they come with the next link
+                    self._ask_quotes()
 
     async def _begin(self) -> None:
         """Subscribe. Live, a broker without data is no reason to be without its order channel: the watch goes on."""
+        self.watch.linked()
         try:
             await self._subscribe()
-        except LinkError as error:
+        except (LinkError, ConnectionError) as error:  # the second is the library's, of a socket that went
             if self._terms.closing.lockstep:
                 raise
             log.warning("bars_not_begun", why=str(error))
             self.watch.ended()
-        self.watch.linked()
 
-    async def _subscribe(self) -> None:
+    def _ask_quotes(self) -> None:
         if self._terms.quotes:
             self._quotes.ask(self.pinned)
+
+    async def _subscribe(self) -> None:
+        self._ask_quotes()
         await self._live.subscribe(self.pinned, self.closed.last_close_ns, await self._time_ns())
         self.closed.wake()
 
@@ -215,3 +240,7 @@ class IbFeed:
         if forming.ts_open_ns > self._told_ns:
             self._told_ns = forming.ts_open_ns
             self.on_forming(forming.ts_open_ns, forming.open)
+
+
+def _never() -> bool:
+    return False

@@ -140,7 +140,7 @@ class FeedWatch:
     async def _renew_once(self) -> None:
         try:
             await self._renew()
-        except LinkError as error:
+        except (LinkError, ConnectionError) as error:  # the second is the library's, of a socket that went
             log.warning("bars_not_renewed", why=str(error))
         else:
             self.renewed += 1
