@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor campaign-nights campaign-faults campaign-kill campaign-lockstep campaign-realtime docs clean
+.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor campaign-nights campaign-faults campaign-kill campaign-disk campaign-lockstep campaign-realtime docs clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -47,6 +47,9 @@ campaign-faults: .venv/.dev ## 2,000 sessions of the daemon with the gateway's f
 
 campaign-kill: .venv/.dev ## 300 kills of the daemon with each broker, restarted each time; half an hour, goes on where it stopped
 	$(BIN)/python scripts/campaign_kill.py
+
+campaign-disk: .venv/.dev ## the daemon on a disk that refuses at each write of a session, then on a mended one; half an hour, goes on where it stopped
+	$(BIN)/python scripts/campaign_disk.py
 
 campaign-lockstep: .venv/.dev ## whole files over the real client in lockstep, against backtests; half an hour
 	$(BIN)/python scripts/campaign_lockstep.py
