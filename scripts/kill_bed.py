@@ -55,7 +55,7 @@ class Bed(Struct, frozen=True, kw_only=True):
         """Of every process; the account's lock lies in a place of its own."""
         runtime = self.folder / "xdg"
         runtime.mkdir(mode=0o700, exist_ok=True)
-        return {**os.environ, **THREADS, "XDG_RUNTIME_DIR": str(runtime)}
+        return {**os.environ, **THREADS, "NQ_TRADER_LOCKS": str(runtime)}
 
     @property
     def state(self) -> Path:

@@ -159,7 +159,7 @@ def environment(folder: Path) -> dict[str, str]:
     """Locks of accounts lie in a folder of this test's own."""
     runtime = folder / "xdg"
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return {**os.environ, "XDG_RUNTIME_DIR": str(runtime), "OMP_NUM_THREADS": "1"}
+    return {**os.environ, "NQ_TRADER_LOCKS": str(runtime), "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from msgspec import Struct
 from test_cli import trader
 
 from trader.adapters.state.database import StateDb
-from trader.adapters.state.lock import StateLock, runtime_folder
+from trader.adapters.state.lock import StateLock, locks_folder
 from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
 from trader.adapters.state.schema import CURRENT, Schema
 from trader.commands.run_plan import Wiring, alone, kept, plan_run
@@ -64,7 +64,7 @@ def damaged(place: Place) -> None:
 def another(folder: str, identity: AccountIdentity = ME) -> Callable[[Place], object]:
     """A daemon that runs already."""
     return lambda place: place.held.enter_context(
-        StateLock(place.folder / folder, identity, runtime_folder(os.environ), "run one")
+        StateLock(place.folder / folder, identity, locks_folder(os.environ), "run one")
     )
 
 
@@ -142,7 +142,7 @@ def test_bad_start_is_refused_with_message_and_exit_code_and_nobody_is_asked(
     """The account's number is whole in no message; the broker hears nothing."""
     case = CASES[name]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("NQ_TRADER_LOCKS", str(tmp_path))
     (tmp_path / "mine.yaml").write_text(case.file)
     with listening() as broker, ExitStack() as held:
         case.before(Place(tmp_path, held))
@@ -172,7 +172,7 @@ def start(case: Case, *overrides: str) -> None:
 def test_right_start_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On paper, and on an armed account with real money; each has a folder of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("NQ_TRADER_LOCKS", str(tmp_path))
     (tmp_path / "mine.yaml").write_text(PAPER)
     start(Case(says="", code=0))
     (tmp_path / "mine.yaml").write_text(f"live_token: token\nstate: {{dir: money}}\n{MONEY}")

@@ -37,7 +37,7 @@ async def trader(folder: Path, *options: str) -> AsyncIterator[asyncio.subproces
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "trader", *options),
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(folder / "xdg"), "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "NQ_TRADER_LOCKS": str(folder / "xdg"), "OMP_NUM_THREADS": "1"},
     )
     try:
         yield process

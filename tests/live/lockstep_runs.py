@@ -154,7 +154,7 @@ def environment(folder: Path) -> dict[str, str]:
     """One thread a process, and a folder of its own for locks."""
     return {
         **os.environ,
-        "XDG_RUNTIME_DIR": str(folder / "live" / "xdg"),
+        "NQ_TRADER_LOCKS": str(folder / "live" / "xdg"),
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }

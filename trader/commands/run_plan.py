@@ -11,7 +11,7 @@ from msgspec import Struct
 from trader.adapters.files.bars import BarSource
 from trader.adapters.live_stamp import LiveStamp
 from trader.adapters.state.database import StateDb, masked
-from trader.adapters.state.lock import StateLock, runtime_folder
+from trader.adapters.state.lock import StateLock, locks_folder
 from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
 from trader.app import BarsFacts, open_bundle
 from trader.commands.common import facts_for_log, open_source
@@ -111,7 +111,7 @@ def alone(plan: RunPlan) -> Iterator[StateLock | None]:
     if sys.platform == "win32":  # it has neither such locks nor such sockets
         yield None
         return
-    with StateLock(plan.folder, plan.identity, runtime_folder(os.environ), f"run {plan.stamp.run_id}") as lock:
+    with StateLock(plan.folder, plan.identity, locks_folder(os.environ), f"run {plan.stamp.run_id}") as lock:
         yield lock
 
 

@@ -1,19 +1,19 @@
 """One writer per account and per folder, for as long as its process lives."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from state_builders import ME
 
-from trader.adapters.state.lock import LOCK_FILE, StateLock, account_file, last_holder, runtime_folder
+from trader.adapters.state.lock import LOCK_FILE, StateLock, account_file, last_holder, locks_folder
 from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
-from trader.errors import AccessError, InputError
+from trader.errors import AccessError, ConfigurationError, InputError
 
 HOLDER = """
 import sys
@@ -29,7 +29,7 @@ OTHER = replace(ME, account="DU7654321")
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Path:
-    """The user's runtime folder; not there yet."""
+    """The user's folder for locks of accounts; not there yet."""
     return tmp_path / "runtime"
 
 
@@ -148,12 +148,23 @@ def test_lock_follows_no_link_and_trusts_no_open_folder(tmp_path: Path, runtime:
         StateLock(folder, ME, runtime, "a run")
     runtime.rmdir()
     runtime.symlink_to(folder)
-    with pytest.raises(AccessError, match="is a link"):
+    with pytest.raises(AccessError, match=r"is a link.*NQ_TRADER_LOCKS"):
         StateLock(folder, ME, runtime, "a run")
 
 
-def test_runtime_folder_is_the_login_sessions_or_the_users_own() -> None:
-    """A relative one is no folder of the session."""
-    own = Path(tempfile.gettempdir()) / f"nq-trader-{os.geteuid()}"
-    assert runtime_folder({"XDG_RUNTIME_DIR": "/run/user/7"}) == Path("/run/user/7/nq-trader")
-    assert runtime_folder({}) == runtime_folder({"XDG_RUNTIME_DIR": "run"}) == own
+def test_locks_of_accounts_lie_in_one_place_however_a_daemon_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a login, from a service without one, with another HOME: two daemons of one user meet."""
+    there = locks_folder({})
+    assert there == Path(pwd.getpwuid(os.geteuid()).pw_dir) / ".local" / "state" / "nq-trader"
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert locks_folder({"XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/elsewhere", "TMPDIR": "/mine"}) == there
+    assert locks_folder({"NQ_TRADER_LOCKS": "/var/lib/trader"}) == Path("/var/lib/trader")
+    with pytest.raises(ConfigurationError, match="absolute"):
+        locks_folder({"NQ_TRADER_LOCKS": "locks"})
+
+
+def test_user_without_a_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container; a folder that two of their daemons might not share is none."""
+    monkeypatch.setattr(os, "geteuid", lambda: 3_999_999_999)
+    with pytest.raises(ConfigurationError, match=r"has no home folder .* set .NQ_TRADER_LOCKS"):
+        locks_folder({})

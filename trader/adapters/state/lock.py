@@ -3,8 +3,8 @@
 import hashlib
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,11 +17,12 @@ from trader.adapters.state.records import AccountIdentity, BrokerName, Mode
 from trader.errors import AccessError, ConfigurationError
 
 LOCK_FILE = "state.lock"
+LOCKS_VARIABLE = "NQ_TRADER_LOCKS"
 _MAX_BYTES = 4_096
 
 
 class Holder(Struct, frozen=True, kw_only=True):
-    """Who holds a lock, or held it last: it stands in the lock's file. `account` is a digest, never the number."""
+    """Who holds a lock, or held it last: it stands in the lock's file. `account` is a digest: see `_digest_of`."""
 
     pid: int
     who: str
@@ -38,13 +39,13 @@ class Holder(Struct, frozen=True, kw_only=True):
 class StateLock:
     """Held from its making on. AccessError names the process that holds either lock already; `who` is the run.
 
-    One lock is in the state folder, against two daemons of one state; the other in the user's `runtime` folder, against
+    One lock is in the state folder, against two daemons of one state; the other in the user's `locks` folder, against
     two daemons with different folders on one account at a broker (a simulated account is its folder's). The files stay
     when the locks go: who unlinked one would let two in. A process that is forked off keeps the locks unless it closes
     its descriptors, as `subprocess` does.
     """
 
-    def __init__(self, folder: Path, identity: AccountIdentity, runtime: Path, who: str) -> None:
+    def __init__(self, folder: Path, identity: AccountIdentity, locks: Path, who: str) -> None:
         self._held: list[tuple[Path, int]] = []
         said = msgspec.json.encode(_holder(identity, os.getpid(), who))
         wanted = [
@@ -56,11 +57,11 @@ class StateLock:
         ]
         if identity.broker is BrokerName.IB:
             wanted.append(
-                (runtime / account_file(identity), "this account; end it: two daemons on one account undo each other")
+                (locks / account_file(identity), "this account; end it: two daemons on one account undo each other")
             )
         try:
             for path, what in wanted:
-                make_private_folder(path.parent)
+                make_private_folder(path.parent, f"${LOCKS_VARIABLE}" if path.parent == locks else "state.dir")
                 self._held.append((path, _lock(path, what, said)))
         except BaseException:  # whatever it was, no half of a lock is held
             self.release()
@@ -100,22 +101,57 @@ def last_holder(folder: Path) -> Holder | None:
         os.close(descriptor)
 
 
-def runtime_folder(environment: Mapping[str, str]) -> Path:
-    """The user's folder for what lives as long as the login: $XDG_RUNTIME_DIR, else their own among temporary files."""
-    given = environment.get("XDG_RUNTIME_DIR", "")
-    if given.startswith("/"):
-        return Path(given) / "nq-trader"
-    # Made 0700, and refused if it is not this user's alone.
-    return Path(tempfile.gettempdir()) / f"nq-trader-{os.geteuid()}"
+def locks_folder(environment: Mapping[str, str]) -> Path:
+    """Where the locks of this user's accounts lie: one place, however the process was started.
+
+    In the home that the system knows for this user: neither the login nor $HOME, which a service has not, move it. Only
+    $NQ_TRADER_LOCKS does, an absolute folder: for tests, and for a user without a home, and then for all of their
+    daemons. ConfigurationError where it is not absolute, or there is neither.
+    """
+    given = environment.get(LOCKS_VARIABLE)
+    if given is not None:
+        if not Path(given).is_absolute():
+            msg = f"${LOCKS_VARIABLE}: must be an absolute folder, the same for all daemons of this user; not {given!r}"
+            raise ConfigurationError(msg)
+        return Path(given)
+    home = _home()
+    if home is None:
+        msg = (
+            f"user {os.geteuid()} has no home folder for the locks of accounts: set ${LOCKS_VARIABLE} to a folder of"
+            " theirs, the same for all of their daemons"
+        )
+        raise ConfigurationError(msg)
+    return home / ".local" / "state" / "nq-trader"
 
 
 def account_file(identity: AccountIdentity) -> str:
-    """The account's lock file; the account's number does not stand in its name."""
+    """The account's lock file, named by its digest."""
     return f"account-{_digest(identity)}.lock"
 
 
+def _home() -> Path | None:
+    if sys.platform == "win32":  # it has no such locks either
+        return Path.home()
+    import pwd  # noqa: PLC0415 -- not on every platform
+
+    try:
+        return Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    except KeyError:
+        return None
+
+
 def _digest(identity: AccountIdentity) -> str:
-    return hashlib.sha256(f"{identity.broker.value}\0{identity.account}".encode()).hexdigest()[:16]
+    return _digest_of(identity.broker.value, identity.account)
+
+
+@cache
+def _digest_of(broker: str, account: str) -> str:
+    """Keeps a number from being read in passing, and is slow to try; who has weeks can find it out.
+
+    The same on every machine: a state folder that was moved must still know whose it is when a position has to be
+    closed.
+    """
+    return hashlib.pbkdf2_hmac("sha256", f"{broker}\0{account}".encode(), b"nq-trader", 100_000, dklen=8).hex()
 
 
 def _holder(identity: AccountIdentity, pid: int, who: str) -> Holder:

@@ -12,19 +12,22 @@ _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
 
 
-def make_private_folder(folder: Path) -> None:
-    """Make the folder, 0700; AccessError if it is a link, another user's, or others may write to it."""
+def make_private_folder(folder: Path, named_by: str = "state.dir") -> None:
+    """Make the folder, 0700; AccessError if it is a link, another user's, or others may write to it.
+
+    `named_by` says what names the folder.
+    """
     try:
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         found = folder.lstat()
     except OSError as error:
-        msg = f"{folder}: cannot be made or read ({error.strerror}); name another folder in state.dir"
+        msg = f"{folder}: cannot be made or read ({error.strerror}); name another folder in {named_by}"
         raise InputError(msg) from error
     if not stat.S_ISDIR(found.st_mode):
-        msg = f"{folder}: is a link or no folder; name the folder itself in state.dir"
+        msg = f"{folder}: is a link or no folder; name the folder itself in {named_by}"
         raise AccessError(msg)
     if found.st_uid != os.geteuid():
-        msg = f"{folder}: belongs to user {found.st_uid}, not to this process; name a folder of your own in state.dir"
+        msg = f"{folder}: belongs to user {found.st_uid}, not to this process; name a folder of your own in {named_by}"
         raise AccessError(msg)
     if found.st_mode & _OTHERS_WRITE:
         msg = f"{folder}: others may write to it (mode {found.st_mode & 0o777:o}); chmod 700 {folder}"
