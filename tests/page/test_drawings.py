@@ -5,7 +5,7 @@ import re
 import pytest
 from evaluation_rows import a_trade, daily_of, session_dates
 from evaluations import a_calibration, a_run, an_evaluation
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from parsed import Parsed, outside
@@ -113,6 +113,7 @@ def test_a_histogram_puts_a_value_into_the_bar_that_names_it():
 
 
 @settings(max_examples=40)
+@example([(1.5, 0.0, 0.0)])
 @given(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 500), st.floats(-900, 900)), max_size=30))
 def test_excursions_stay_inside_the_frame_a_point_a_trade(trades):
     """However far a trade went."""

@@ -10,7 +10,7 @@ from trader.page.frame import Frame, axis_title, drawing, path_of, x_axis, y_axi
 from trader.page.markup import Markup, tag
 from trader.page.scale import Scale
 
-_HALF = Frame(width=520, height=320, left=66, bottom=46)
+_HALF = Frame(width=520, height=320, left=66, right=24, bottom=46)
 
 
 class Excursion(Struct, frozen=True, kw_only=True):
