@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor campaign-nights campaign-faults campaign-kill campaign-disk campaign-lockstep campaign-realtime docs clean
+.PHONY: help setup demo test lint bench bundle campaign-nullmarkets campaign-advisor campaign-nights campaign-faults campaign-awaits campaign-kill campaign-disk campaign-lockstep campaign-realtime docs clean
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,6 +44,9 @@ campaign-nights: .venv/.dev ## 200 nights of the link with the gateway's resets,
 
 campaign-faults: .venv/.dev ## 2,000 sessions of the daemon with the gateway's faults, in a time that jumps; half an hour, goes on where it stopped
 	$(BIN)/python scripts/campaign_faults.py
+
+campaign-awaits: .venv/.dev ## the daemon killed before every await, write and message of a session, and of a start; hours, goes on where it stopped
+	$(BIN)/python scripts/campaign_awaits.py
 
 campaign-kill: .venv/.dev ## 300 kills of the daemon with each broker, restarted each time; half an hour, goes on where it stopped
 	$(BIN)/python scripts/campaign_kill.py

@@ -6,16 +6,16 @@ Whatever is missed for a bar or two is made up for: each trade may be entered on
 import asyncio
 import contextvars
 import random
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import structlog
-from crash_loop import LIFE, CrashLoop, Life, connect_of
-from gateway_builders import TERMS
+from crash_loop import LIFE, CrashLoop, Death, Life, Moment, Pen, connect_of
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trader.adapters.columns import BarColumns
 from trader.adapters.state.database import StateDb
@@ -26,10 +26,13 @@ from trader.commands.run_ib import Outside
 from trader.commands.run_plan import RunPlan, Wiring, plan_run
 from trader.domain.actions import Action
 from trader.domain.alerts import AlertKind
+from trader.domain.instruments import instrument
 from trader.domain.sessions import Calendar
 from trader.domain.units import MINUTE_NS, SECOND_NS
+from trader.gateway.account import AccountTerms
 from trader.gateway.checker import Findings, check
-from trader.gateway.gateway import Gateway
+from trader.gateway.fills import Costs
+from trader.gateway.gateway import Gateway, GatewayTerms
 from trader.gateway.ledger import Event
 from trader.live.daemon import Daemon
 from trader.options import BarOptions
@@ -101,28 +104,38 @@ class End(Struct, frozen=True, kw_only=True):
     alerts: tuple[str, ...]
 
 
-class Session:
-    """Plays it once. `lives` says at which step, and which statement, each life after the other ends."""
+class Kills(Struct, frozen=True):
+    """The daemon dies `deaths` of these bars; whoever is then started `recoveries`, counted from its birth."""
 
-    def __init__(self, folder: Path, lives: Iterator[tuple[int, int]]) -> None:
+    deaths: Mapping[int, Death] = {}
+    recoveries: Mapping[int, Death] = {}
+
+
+class Session:
+    """Plays it once."""
+
+    def __init__(self, folder: Path, kills: Kills) -> None:
         self._folder = folder
-        self._lives = lives
-        self.lived: list[Life] = []
+        self._kills = kills
+        self.lives = self.deaths = 0
+        self.counts: list[dict[Moment, int]] = []
         self.faults: list[str] = []
         self._alerts: list[str] = []
-        self._life = Life(0)
+        self._bar = 0
+        self._life = Life(None)
+        self._recovery: Death | None = None
         self._assembled: Assembled | None = None
         self._daemon: Daemon | None = None
 
-    def alert(self, kind: AlertKind, *, why: str, effect: str) -> None:
+    def alert(self, kind: AlertKind, *, why: str, effect: str) -> None:  # noqa: ARG002 -- as the port has it
         """Alerts'; what a dead life cries is not heard."""
         if not self._life.is_dead:
-            self._alerts.append(f"{kind.value}: {why}")
+            self._alerts.append(f"in bar {self._bar} {kind.value}: {why}")
 
     async def play(self) -> None:
         """The bars, and a life after the other."""
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, CrashLoop)
+        assert isinstance(loop, CrashLoop)  # noqa: S101
         loop.set_exception_handler(lambda *_: None)  # of lives that are dead
         asyncio.get_running_loop().slow_callback_duration = 1e9
         gateway = Gateway(bars(), Calendar.load(), _terms(), None, loop.time)
@@ -131,12 +144,13 @@ class Session:
         begin_ns = gateway.market.now_ns
         self._outside = Outside(
             wall_ns=lambda: begin_ns + round(loop.time() * SPEED * SECOND_NS),
-            chance=random.Random(1),
+            chance=random.Random(1),  # noqa: S311 -- jitter
         )
         loop.wait_for(self._is_busy)
         serving = self._bear(gateway)
         try:
-            for _ in range(BARS):
+            for bar in range(BARS):
+                self._arm(bar)
                 opened_s = loop.time()
                 gateway.market.into_bar_ns = lambda since=opened_s: min(
                     round((loop.time() - since) * SPEED * SECOND_NS), 59 * SECOND_NS
@@ -145,14 +159,10 @@ class Session:
                 serving = await self._while_it_forms(gateway, serving)
                 gateway.market.into_bar_ns = lambda: 0
                 gateway.finish_bar()
-            self._life.spare()
-            if self._life.is_dead:
-                self._life.bury()
-                self._end_threads()
-                self._lives = iter(())
-                serving = self._bear(gateway)
+            self._arm(BARS)
+            serving = self._after(gateway, serving)
             await asyncio.sleep(5.0)
-            assert self._daemon is not None
+            assert self._daemon is not None  # noqa: S101
             self._daemon.drain("the end of the session")
             await asyncio.wait({serving}, timeout=60.0)
             if not serving.done():
@@ -171,18 +181,31 @@ class Session:
         until_s = loop.time() + BAR_S
         while loop.time() < until_s:
             await asyncio.sleep(min(0.25, until_s - loop.time()))
-            if self._life.is_dead:
-                self._life.bury()
-                self._end_threads()
-                serving = self._bear(gateway)
-            elif serving.done():
-                self.faults.append(f"it ended by itself: {serving.exception()!r}")
-                serving = self._bear(gateway)
+            serving = self._after(gateway, serving)
         return serving
 
+    def _arm(self, bar: int) -> None:
+        self.counts.append(self._life.counts)
+        self._bar = bar
+        self._recovery = self._kills.recoveries.get(bar)
+        self._life.arm(self._kills.deaths.get(bar))
+
+    def _after(self, gateway: Gateway, serving: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """Who serves on: another life, where this one is over."""
+        if self._life.is_dead:
+            self._life.bury()
+            self._end_threads()
+        elif serving.done():
+            self.faults.append(f"it ended by itself: {serving.exception()!r}")
+        else:
+            return serving
+        self.deaths += self._life.has_been_killed
+        return self._bear(gateway)
+
     def _bear(self, gateway: Gateway) -> asyncio.Task[Any]:
-        self._life = Life(*next(self._lives, (0, 0)))
-        self.lived.append(self._life)
+        born, self._recovery = self._recovery if self.lives else None, None
+        self._life = Life(born)
+        self.lives += 1
         context = contextvars.copy_context()
         context.run(LIFE.set, self._life)
         plan = run_plan(gateway.port, self._folder)
@@ -194,6 +217,8 @@ class Session:
 
     def _begins(self, assembled: Assembled, daemon: Daemon) -> None:
         self._assembled, self._daemon = assembled, daemon
+        logbook: Any = assembled.run.logbook
+        logbook._journal = Pen(logbook._journal, self._life)
 
     def _is_busy(self) -> bool:
         parts = None if self._life.is_dead else self._assembled
@@ -212,7 +237,7 @@ class Session:
         fills = [e for e in self.entries if e.event is Event.EXECUTED]
         pairs = zip(fills[::2], fills[1::2], strict=False)
         found: Findings = check(self.entries, until_s=self.end_s)
-        assert state.book is not None
+        assert state.book is not None  # noqa: S101
         return End(
             trades=tuple((entry.side, entry.price_ticks, exit_.price_ticks) for entry, exit_ in pairs),
             cash_cents=state.book.row[11],
@@ -226,8 +251,20 @@ class Session:
         )
 
 
-def _terms() -> Any:
-    return replace(TERMS, history_bars=HISTORY)
+def _terms() -> GatewayTerms:
+    account = AccountTerms(
+        name="DU1234567",
+        start_cents=10_000_000,
+        initial_margin_cents=2_000_000,
+        maintenance_margin_cents=1_800_000,
+        commission_cents=225,
+    )
+    return GatewayTerms(
+        market=instrument("NQ"),
+        account=account,
+        costs=Costs(slippage_ticks=1, through_ticks=1),
+        history_bars=HISTORY,
+    )
 
 
 def _read(plan: RunPlan) -> State:
@@ -268,13 +305,19 @@ def run_plan(port: int, folder: Path) -> RunPlan:
     return plan_run(settings, BarOptions(bars=""), Wiring(feed="ib", broker="ib", speed="max"))
 
 
-def played(folder: Path, lives: Sequence[tuple[int, int]] | Iterator[tuple[int, int]] = ()) -> tuple[Session, End]:
+def played(folder: Path, kills: Kills) -> tuple[Session, End]:
     """A session with these deaths."""
     structlog.configure(processors=[_drop], cache_logger_on_first_use=False)
-    session = Session(folder, iter(lives))
+    session = Session(folder, kills)
+    threading.excepthook = lambda told: session.faults.append(f"a thread ended by {told.exc_value!r}")
+    sys.unraisablehook = _ignored  # what is forgotten of the dead
     _LOOPS.append(CrashLoop())  # neither a Runner's nor closed: the tasks of the dead would be waited for, or cry
     _LOOPS[-1].run_until_complete(session.play())
     return session, session.end()
+
+
+def _ignored(_: object) -> None:
+    """No word of it."""
 
 
 def _drop(*_: Any) -> str:

@@ -1,14 +1,21 @@
 """A loop in which a daemon can be stopped dead between any two of its steps, as by kill -9; all else goes on.
 
 A step is one callback of the daemon's: the stretch of a task between two awaits, or what a timer or a socket calls.
+Inside a step it dies before a statement of its state, a message to the broker or a line of its journal: nothing else of
+a process outlives it.
 """
 
 import contextvars
 import socket
 import sqlite3
+import threading
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined] # to count what is sent
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from trader.adapters.state.connection import Connection, Cursor, connect
 from trader.gateway.virtual_time import VirtualLoop
@@ -16,39 +23,43 @@ from trader.gateway.virtual_time import VirtualLoop
 LIFE: contextvars.ContextVar["Life | None"] = contextvars.ContextVar("life", default=None)
 
 
+class Moment(StrEnum):
+    """What a daemon can die before. A death before a line leaves half of it."""
+
+    STEP = "step"
+    STATEMENT = "statement"
+    SEND = "send"
+    LINE = "line"
+
+
+class Death(Struct, frozen=True):
+    """Before the daemon's `nth` such moment, from 1 on, since it was armed."""
+
+    moment: Moment
+    nth: int
+
+
 class Life:
-    """One daemon's: it dies before its step `dies_at`, or its statement `breaks_at` (0: never), whichever is first."""
+    """One daemon's, until the death with which it is armed."""
 
-    def __init__(self, dies_at: int, breaks_at: int = 0) -> None:
-        self.steps = 0
-        self.statements = 0
+    def __init__(self, death: Death | None) -> None:
         self.is_dead = False
-        self._dies_at = dies_at
-        self._breaks_at = breaks_at
+        self.has_been_killed = False
         self._endings: list[Callable[[], Any]] = []
+        self.arm(death)
 
-    def may_step(self) -> bool:
-        """Count a step; False once it is dead."""
+    def arm(self, death: Death | None) -> None:
+        """Count from here on; None: it lives."""
+        self._death = death
+        self.counts = dict.fromkeys(Moment, 0)
+
+    def may(self, moment: Moment) -> bool:
+        """Count this one; False once it is dead: then it does not happen."""
         if not self.is_dead:
-            self.steps += 1
-            if self.steps == self._dies_at:
-                self.die()
+            self.counts[moment] += 1
+            if self._death == Death(moment, self.counts[moment]):
+                self.is_dead = self.has_been_killed = True
         return not self.is_dead
-
-    def may_state(self) -> bool:
-        """Count a statement of the state's; False once it is dead."""
-        self.statements += 1
-        if self.statements == self._breaks_at:
-            self.is_dead = True
-        return not self.is_dead
-
-    def spare(self) -> None:
-        """It will not be killed any more."""
-        self._dies_at = self._breaks_at = 0
-
-    def die(self) -> None:
-        """Nothing of it happens any more."""
-        self.is_dead = True
 
     def owns(self, ending: Callable[[], Any]) -> None:
         """What the system does when a process is gone."""
@@ -65,31 +76,75 @@ class KilledError(sqlite3.OperationalError):
     """A statement of a process that is no more."""
 
 
+class Rows:
+    """What a statement found."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+
+    def fetchall(self) -> list[Any]:
+        return self._rows
+
+
 class Mortal:
     """A connection of a life's: it refuses everything once that is over; what was not committed is not there."""
 
     def __init__(self, inner: Connection, life: Life) -> None:
         self._inner = inner
         self._life = life
+        self._at_work = threading.Lock()  # SQLite does not bear to be closed by one thread at a statement of another's
 
     def execute(self, sql: str, parameters: Any = (), /) -> Cursor:
-        if not self._life.may_state():
-            raise KilledError("killed")
-        return self._inner.execute(sql.replace("synchronous=FULL", "synchronous=OFF"), parameters)
+        with self._at_work:
+            if not self._life.may(Moment.STATEMENT):
+                raise KilledError
+            quick = sql.replace("synchronous=FULL", "synchronous=OFF")
+            return Rows(self._inner.execute(quick, parameters).fetchall())
 
     def close(self) -> None:
-        self._inner.close()
+        with self._at_work:
+            self._inner.close()
 
 
 def connect_of(life: Life) -> Callable[[Path], Mortal]:
     """How this life opens its state."""
 
     def connected(path: Path) -> Mortal:
-        opened = connect(path)
+        opened = Mortal(connect(path), life)
         life.owns(opened.close)
-        return Mortal(opened, life)
+        return opened
 
     return connected
+
+
+class Pen:
+    """A journal that a life writes to: half a line is the last of it. All else is the journal's own."""
+
+    def __init__(self, inner: Any, life: Life) -> None:
+        self._inner = inner
+        self._life = life
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def write(self, line: bytes) -> None:
+        was_dead = self._life.is_dead
+        if self._life.may(Moment.LINE):
+            self._inner.write(line)
+        elif not was_dead:
+            self._inner.write(line[: len(line) // 2])
+
+
+class _Wire(_SelectorSocketTransport):
+    """What a dead life sends stays with it."""
+
+    def __init__(self, *args: Any) -> None:
+        self._owner = LIFE.get()
+        super().__init__(*args)
+
+    def write(self, data: Any) -> None:
+        if self._owner is None or self._owner.may(Moment.SEND):
+            super().write(data)
 
 
 class CrashLoop(VirtualLoop):
@@ -101,7 +156,7 @@ class CrashLoop(VirtualLoop):
             return callback
 
         def step(*args: Any) -> None:
-            if life.may_step():
+            if life.may(Moment.STEP):
                 callback(*args)
             else:  # what is left of its sockets would keep the loop awake, and time from moving
                 life.bury()
@@ -126,12 +181,14 @@ class CrashLoop(VirtualLoop):
             life.owns(lambda: self._cut(sock))
         await super().sock_connect(sock, address)
 
-    async def create_unix_server(self, *args: Any, **kwargs: Any) -> Any:
-        server = await super().create_unix_server(*args, **kwargs)
+    def _make_socket_transport(self, sock: Any, protocol: Any, waiter: Any = None, **kwargs: Any) -> Any:
+        return _Wire(self, sock, protocol, waiter, kwargs.get("extra"), kwargs.get("server"))
+
+    def _start_serving(self, protocol_factory: Any, sock: Any, *args: Any, **kwargs: Any) -> None:
         life = LIFE.get()
         if life is not None:
-            life.owns(server.close)
-        return server
+            life.owns(lambda: self._cut(sock))
+        super()._start_serving(protocol_factory, sock, *args, **kwargs)
 
     def _cut(self, held: socket.socket) -> None:
         fd = held.fileno()
