@@ -1,8 +1,10 @@
 """When the broker is asked: at once for what fits nothing, and again soon where an answer is lost."""
 
+import asyncio
+import threading
 from pathlib import Path
 
-from broker_builders import trading
+from broker_builders import LAST, REF, an_amend, trading
 from test_foreign import trade
 
 from trader.gateway.faults import Fault, Verb
@@ -12,6 +14,7 @@ from trader.gateway.session import Session
 
 NO_POLLS = {"position_poll_s": 0.0, "order_poll_s": 0.0, "ask_every_s": 0.02}
 NEVER_S = 600.0
+WATCHED = {str(Request.PLACE_ORDER), str(Request.ALL_OPEN_ORDERS)}
 
 
 async def test_a_persons_trade_is_noticed_by_the_position_that_the_broker_tells_without_any_poll(
@@ -72,3 +75,29 @@ async def test_a_position_that_is_told_behind_the_end_of_its_answer_is_not_taken
         so_far = len(asked)
         await bench.until(lambda: len(asked) >= so_far + 8)
         assert (bench.watcher.foreign, bench.watcher.naked, len(bench.working)) == ([], [], 2)
+
+
+async def test_nothing_leaves_before_the_broker_was_asked_where_the_line_wants_it_while_getting_in_step(
+    tmp_path: Path,
+) -> None:
+    """The disk is slow; a stop that is moved meanwhile is moved once the broker has been asked."""
+    async with trading(tmp_path, **NO_POLLS) as bench:
+        await bench.enter()
+        heard: list[str] = []
+        known_take = bench.gateway.server.take
+
+        def take(session: Session, fields: list[str]) -> None:
+            heard.extend(field for field in fields[:1] if field in WATCHED)
+            known_take(session, fields)
+
+        bench.gateway.server.take = take  # type: ignore[method-assign]
+        disk = threading.Event()
+        writing = asyncio.ensure_future(bench.writer.durable(lambda state: disk.wait()))
+        bench.broker.submit(an_amend(LAST - 30, LAST + 120))
+        bench.link.resync("a test")
+        await bench.until(bench.broker._asker._one_at_a_time.locked)
+        bench.broker.submit(an_amend(LAST - 20, LAST + 120))
+        disk.set()
+        await bench.until(lambda: bench.link.is_up and (REF, "STP", LAST - 20) in bench.resting())
+        await writing
+        assert heard[0] == str(Request.ALL_OPEN_ORDERS)

@@ -76,8 +76,6 @@ class Asker:
         for track in room.live():
             track.due_s = room.now_s
         async with self._one_at_a_time:
-            room.sender.open()
-            room.is_applying = True
             try:
                 await self._look_until_certain(self.contract)
                 await room.sender.idle()
@@ -202,13 +200,16 @@ class Asker:
     async def _look_until_certain(self, contract: Pinned) -> None:
         for _ in range(LOOKS):
             before = self._room.wire.activity
-            if await self._look(contract) and not self._has_moved(before):
+            if await self._look(contract, opens=True) and not self._has_moved(before):
                 return
         msg = "the broker's side does not come to rest"
         raise LinkError(msg)
 
-    async def _look(self, contract: Pinned, patience_s: float | None = None) -> bool:
-        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
+    async def _look(self, contract: Pinned, patience_s: float | None = None, *, opens: bool = False) -> bool:
+        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt.
+
+        With `opens` what follows may leave, and nothing before: what is wanted meanwhile is derived from the answer.
+        """
         room = self._room
         await room.sender.idle()
         before, room.answered_qty = room.wire.activity, None
@@ -217,4 +218,7 @@ class Asker:
         if self._has_moved(before) or room.answered_qty not in {None, truth.position_qty}:
             return False  # what is no moment's, or was told after the answer's end
         self.truth = truth
+        if opens:
+            room.sender.open()
+            room.is_applying = True
         return self._applier.apply(truth, contract)
