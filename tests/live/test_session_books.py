@@ -1,5 +1,7 @@
 """Our executions against the broker's, after a session: a broker at a real gateway, and the state that it keeps."""
 
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from ib_builders import ACCOUNT, Told, soon
 from msgspec.structs import replace
 
 from trader.adapters.ib.books import Difference, Mismatch
+from trader.adapters.line_file import LineFile
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.actions import Side
 from trader.domain.alerts import AlertKind
@@ -20,6 +23,7 @@ from trader.domain.units import DAY_NS, MINUTE_NS
 from trader.errors import LinkError
 from trader.live.paper_ledger import KEPT_NS
 from trader.live.session_books import Around, BooksFile, BooksTerms, SessionBooks
+from trader.live.warm_up import write_warm_up
 
 NQ = instrument("NQ")
 TERMS = BooksTerms(account=ACCOUNT, every_s=60.0, settle_s=60.0, slippage_ticks=1)
@@ -48,6 +52,12 @@ class Desk:
         self.books = SessionBooks(bench.link, bench.writer, TERMS, around)
         self.books.contract = pinned(bench.gateway)
         self._folder = folder
+
+    @property
+    def folder(self) -> Path:
+        """Where it is written."""
+        assert self._folder is not None
+        return self._folder
 
     @property
     def report(self) -> BooksFile:
@@ -129,11 +139,13 @@ async def test_each_difference_is_named_to_a_person(tmp_path: Path) -> None:
     async with trading(tmp_path) as bench:
         desk = Desk(bench, tmp_path)
         await a_round_trip(bench)
+        await bench.writer.durable(lambda db: db.executed(made_up(OPEN_NS + 1)))
+        await soon(desk.books.look())
+        desk.now_ns += MINUTE_NS
         await soon(desk.books.look())
         first = next(iter(desk.books._theirs))
         theirs = desk.books._theirs[first]
         desk.books._theirs[first] = replace(theirs, commission_cents=226)
-        await bench.writer.durable(lambda db: db.executed(made_up(OPEN_NS + 1)))
         desk.now_ns = AFTER_NS
         await soon(desk.books.compare_ended())
         ((kind, why),) = desk.told.alerts
@@ -212,3 +224,60 @@ async def test_what_was_compared_is_forgotten_once_the_broker_does_not_tell_of_i
         await desk.compare()
         assert [each.order_ref for each in (await bench.kept()).intents] == ["NQH20-2"]
         assert (await bench.kept()).executions == ()
+
+
+async def test_every_session_that_has_ended_since_the_last_comparison_is_compared(tmp_path: Path) -> None:
+    """No link over two ends of sessions: the first one's difference is named too; once, over restarts."""
+    async with trading(tmp_path) as bench:
+        (tmp_path / "first").mkdir()
+        desk = Desk(bench, tmp_path / "first")
+        await soon(desk.books.look())
+        await a_round_trip(bench)
+        await soon(desk.books.look())
+        await bench.writer.durable(lambda db: db.executed(made_up(OPEN_NS + 2 * MINUTE_NS)))
+        desk.now_ns += 3 * MINUTE_NS
+        await soon(desk.books.look())
+        await bench.writer.durable(lambda db: db.executed(made_up(OPEN_NS + DAY_NS, number=9_998)))
+        desk.now_ns = AFTER_NS + DAY_NS
+        await soon(desk.books.look())
+        await soon(desk.books.compare_ended())
+        assert sorted(each.name for each in desk.folder.iterdir()) == [f"books-{DATE}.json", "books-2019-12-04.json"]
+        assert len(desk.told.alerts) == 1
+        (tmp_path / "second").mkdir()
+        again = Desk(bench, tmp_path / "second")
+        again.now_ns = AFTER_NS + DAY_NS
+        await soon(again.books.look())
+        await soon(again.books.compare_ended())
+        assert [each.name for each in again.folder.iterdir()] == ["books-2019-12-04.json"]
+
+
+async def test_what_is_not_asked_for_before_the_brokers_day_ends_is_untold(tmp_path: Path) -> None:
+    """The link went with the fill and came back on the next day: the broker tells nothing of it, and is not wrong."""
+    async with trading(tmp_path) as bench:
+        desk = Desk(bench, tmp_path)
+        await soon(desk.books.look())
+        await bench.writer.durable(lambda db: db.executed(made_up(OPEN_NS + MINUTE_NS)))
+        desk.now_ns = AFTER_NS
+        await soon(desk.books.look())
+        await soon(desk.books.compare_ended())
+        assert (desk.report.is_equal, desk.report.untold) == (True, (made_up(0).exec_id,))
+        assert desk.told.alerts == []
+
+
+async def test_what_is_written_of_trades_is_nobody_elses(tmp_path: Path) -> None:
+    """Mode 0600, whatever the umask, and over a file that was open to others."""
+    before = os.umask(0)
+    try:
+        async with trading(tmp_path) as bench:
+            desk = Desk(bench, tmp_path)
+            path = tmp_path / f"books-{DATE}.json"
+            path.touch(mode=0o644)
+            await a_round_trip(bench)
+            await desk.compare()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            write_warm_up(tmp_path, list(some_bars().to_bars()))
+            assert stat.S_IMODE((tmp_path / "warm-up.csv").stat().st_mode) == 0o600
+            LineFile(tmp_path / "lines.jsonl").close()
+            assert stat.S_IMODE((tmp_path / "lines.jsonl").stat().st_mode) == 0o600
+    finally:
+        os.umask(before)

@@ -1,11 +1,14 @@
-"""A file that grows by whole lines: a line that the disk does not take whole leaves nothing in it."""
+"""A file that grows by whole lines: a line that the disk does not take whole leaves nothing in it.
+
+A new one is this user's alone: it may hold trades.
+"""
 
 import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
-from trader.adapters.state.private import sync_folder
+from trader.adapters.state.private import FILE_MODE, sync_folder
 
 
 class LineFile:
@@ -13,7 +16,7 @@ class LineFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, FILE_MODE)
         self._is_named = False
 
     def append(self, line: bytes) -> None:

@@ -6,8 +6,10 @@ What was compared is dropped from the state once the broker does not tell of it 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 import msgspec
 import structlog
@@ -40,6 +42,7 @@ from trader.live.paper_ledger import KEPT_NS
 from trader.ports import Alerts
 
 log = structlog.get_logger("trader.books")
+_BROKERS_ZONE = ZoneInfo("America/New_York")
 _WITHOUT_EFFECT = frozenset({IntentState.DENIED, IntentState.REJECTED, IntentState.CANCELLED})
 
 
@@ -55,8 +58,8 @@ class BooksTerms(Struct, frozen=True, kw_only=True):
 
 
 class BooksFile(Struct, frozen=True, kw_only=True):
-    """What is written beside the log. `untold` are executions of ours from before this run began to ask, of which the
-    broker does not tell any more: nobody can compare them.
+    """What is written beside the log. `untold` are executions of ours after which this run has not asked on the same
+    day, so that the broker does not tell of them any more: nobody can compare them.
     """
 
     session: str
@@ -96,6 +99,7 @@ class SessionBooks:
         self._around = around
         self._theirs: dict[str, Execution] = {}
         self._asked_from_ns: int | None = None
+        self._asked_ns: list[int] = []
         self._done = ""
         self._wanted = asyncio.Event()
         self.contract: Pinned | None = None
@@ -129,22 +133,50 @@ class SessionBooks:
                 self._theirs[execution_key(each.exec_id)] = each
         if self._asked_from_ns is None:
             self._asked_from_ns = now_ns
+        self._asked_ns.append(now_ns)
 
     async def compare_ended(self) -> None:
-        """Compare the last session that has ended, once. LinkError, StateFailedError: not yet."""
-        session = self._ended()
-        if session is None or session.date == self._done:
+        """Compare each session that has ended since the last one compared, once. LinkError, StateFailedError: not yet.
+
+        One that an earlier run has compared has its file beside that run's log; the last one is compared all the same.
+        """
+        last = self._ended()
+        if last is None or last.date == self._done:
             return
         state = await self._writer.durable(StateDb.snapshot)
-        ours = in_session(state.executions, session.open_ns, session.close_ns)
-        theirs = in_session(self._theirs.values(), session.open_ns, session.close_ns)
-        if ours or theirs:
-            await self._report(session, state, ours, theirs)
-        self._done = session.date
-        self._theirs = {key: each for key, each in self._theirs.items() if each.ts_ns >= session.close_ns}
+        for session in self._due(last, state):
+            ours = in_session(state.executions, session.open_ns, session.close_ns)
+            theirs = in_session(self._theirs.values(), session.open_ns, session.close_ns)
+            if ours or theirs:
+                await self._report(session, state, ours, theirs)
+            self._done = session.date
+        self._theirs = {key: each for key, each in self._theirs.items() if each.ts_ns >= last.close_ns}
+        self._asked_ns = [ts_ns for ts_ns in self._asked_ns if ts_ns >= last.close_ns]
         if self._around.is_flat():
-            before_ns = session.open_ns - KEPT_NS
+            before_ns = last.open_ns - KEPT_NS
             await self._writer.durable(lambda db: db.forget_ended(before_ns))
+
+    def _due(self, last: Session, state: State) -> list[Session]:
+        """From the first session of which anything is known to the last that has ended."""
+        calendar = self._around.calendar
+        end = calendar.index_from(last.date)
+        known_ns = min((each.ts_ns for each in (*state.executions, *self._theirs.values())), default=last.open_ns)
+        first = calendar.index_from((calendar.at(known_ns) or calendar.next_open(known_ns)).date)
+        if self._done:
+            first = max(first, calendar.index_from(self._done) + 1)
+        earlier = [calendar.session(index) for index in range(first, end)]
+        return [*(each for each in earlier if self._done or not self._is_compared(each.date)), last]
+
+    def _is_compared(self, date: str) -> bool:
+        folder = self._around.folder()
+        return folder is not None and any(folder.parent.glob(f"*/{_file(date)}"))
+
+    def _is_untold(self, execution: Execution) -> bool:
+        """The broker tells of its day only: who asks on the next one for the first time learns nothing of it."""
+        if self._asked_from_ns is None or execution.ts_ns < self._asked_from_ns:
+            return True
+        asked_ns = min((ts_ns for ts_ns in self._asked_ns if ts_ns >= execution.ts_ns), default=None)
+        return asked_ns is None or _day(asked_ns) != _day(execution.ts_ns)
 
     def _ended(self) -> Session | None:
         """The last session that has been over for long enough."""
@@ -157,8 +189,7 @@ class SessionBooks:
         self, session: Session, state: State, ours: tuple[Execution, ...], theirs: tuple[Execution, ...]
     ) -> None:
         told = {execution_key(each.exec_id) for each in theirs}
-        from_ns = self._asked_from_ns or 0
-        untold = [each for each in ours if each.ts_ns < from_ns and execution_key(each.exec_id) not in told]
+        untold = [each for each in ours if execution_key(each.exec_id) not in told and self._is_untold(each)]
         market = self._around.market
         books = compare_books([each for each in ours if each not in untold], theirs, market)
         try:
@@ -192,11 +223,20 @@ class SessionBooks:
             alerts.alert(AlertKind.BOOKS_DIFFER, why=f"{report.session}: {report.books.text()}", effect=effect)
         if folder is None:
             return
-        path = folder / f"books-{report.session}.json"
+        path = folder / _file(report.session)
         try:
             write_whole(path, msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
         except OSError as error:
             log.warning("books_not_written", file=path.name, why=str(error))
+
+
+def _file(date: str) -> str:
+    return f"books-{date}.json"
+
+
+def _day(ts_ns: int) -> str:
+    """The broker's."""
+    return f"{datetime.fromtimestamp(ts_ns // SECOND_NS, _BROKERS_ZONE):%Y-%m-%d}"
 
 
 def simulated_fills(
