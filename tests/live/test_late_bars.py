@@ -133,7 +133,7 @@ def test_a_stop_follows_a_late_bar_only_as_far_as_it_lies_behind_the_price_of_no
     record = drive.records()[-1]
     moved = [("amend", "trail")] if stop == 40 else []
     assert (kinds(record.orders), drive.ticks(drive.parts.book.view().stop_ticks / 4)) == (moved, stop)
-    drive.engine.price_if_late = None
+    drive.engine.price_if_late = lambda _: None
     drive.climb(1)
     assert drive.book.stop_ticks == BASE + 50
 
