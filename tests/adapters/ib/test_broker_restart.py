@@ -129,7 +129,7 @@ async def test_an_entry_that_was_meant_when_it_died_is_resolved_by_the_broker(tm
 
 
 async def test_a_close_that_was_under_way_goes_on(tmp_path: Path) -> None:
-    """Under its next reference."""
+    """Under its next reference, and nobody is told of a naked position: its stop stands."""
     async with running() as server:
         async with life(tmp_path, server) as bench:
             await bench.enter()
@@ -141,6 +141,7 @@ async def test_a_close_that_was_under_way_goes_on(tmp_path: Path) -> None:
             await bench.until(lambda: bench.watcher.exits)
             assert bench.watcher.exits == [(1, LAST - 1, ExitReason.OPERATOR)]
             assert server.exchange.book.everything[-1].spec.order_ref == f"{REF}.c2"
+            assert bench.watcher.naked == []
 
 
 @pytest.mark.parametrize("runs_late", [True, False])

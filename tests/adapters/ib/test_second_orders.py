@@ -10,7 +10,9 @@ from ib_builders import reset
 from trader.domain.orders import ExitReason, Unfilled
 from trader.gateway.checker import Findings, check
 from trader.gateway.faults import Fault, Verb
+from trader.gateway.layouts import Request
 from trader.gateway.orders import Leg
+from trader.gateway.session import Session
 
 ONE_OF_A_KIND = pytest.mark.parametrize("code", [201, 103, 399, 99_999])
 """Refused, to be asked about, a remark, unknown: whatever it means, here the order is not there."""
@@ -48,6 +50,27 @@ async def test_closes_that_are_refused_end_after_so_many_and_trading_with_them(t
         await bench.until(lambda: bench.watcher.exits and not bench.working)
         assert (bench.watcher.exits, len(bench.watcher.broken)) == ([(1, LAST - 1, ExitReason.OPERATOR)], 1)
         assert found(bench).unprotected_s == 0.0
+
+
+async def test_a_close_that_leaves_while_the_broker_is_asked_leaves_no_position_naked(tmp_path: Path) -> None:
+    """The answer is of before it, and the stop stands: nobody is woken, and one close is sent, for its reason."""
+    async with trading(tmp_path, **FAST) as bench:
+        await bench.enter()
+        known_take = bench.gateway.server.take
+        answered: list[str] = []
+
+        def take(session: Session, fields: list[str]) -> None:
+            known_take(session, fields)
+            if fields[0] == str(Request.POSITIONS):
+                answered.append(fields[0])
+                if len(answered) == 2:
+                    bench.broker.submit(a_flatten())
+
+        bench.gateway.server.take = take  # type: ignore[method-assign]
+        await bench.broker.sync()
+        await bench.until(lambda: bench.watcher.exits)
+        assert (bench.watcher.exits, bench.watcher.naked) == ([(1, LAST - 1, ExitReason.OPERATOR)], [])
+        assert len(sent_after(bench, 3)) == 1
 
 
 async def test_a_close_that_fills_ends_the_count_of_those_refused(tmp_path: Path) -> None:

@@ -251,8 +251,13 @@ class Applier:
         return sum(track.remaining_qty for track in stops if track.is_cancelling or track.perm_id in gone)
 
     def _close(self, desk: Desk, why: str) -> None:
-        reasons = [each.close_reason for each in self._room.desks.values() if each.close_reason is not None]
-        self._room.watcher.on_naked(why)
+        """What is to be closed already is closed on: its close waits for the wire, or left after the broker was asked,
+        or never arrived. That is no nakedness where its stop stands.
+        """
+        room = self._room
+        reasons = [each.close_reason for each in room.desks.values() if each.close_reason is not None]
+        if not reasons or room.stopped_qty < abs(room.held.qty):
+            room.watcher.on_naked(why)
         self._actor.close(desk, reasons[0] if reasons else ExitReason.UNPROTECTED)
 
     def _cancel(self, seen: BrokerOrder) -> bool:
