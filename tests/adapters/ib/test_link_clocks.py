@@ -10,10 +10,11 @@ from gateway_builders import running
 from ib_builders import QUIET_NS, Told, hook_of, linked, reset, silent_port, soon, until
 
 from trader.adapters.ib.clocks import Backoff
-from trader.adapters.ib.link import LinkState
+from trader.adapters.ib.link import Link, LinkState
 from trader.adapters.ib.nights import EVERY_DAY, OutageWindow
 from trader.domain.alerts import AlertKind
 from trader.domain.units import SECOND_NS
+from trader.gateway.layouts import error
 from trader.gateway.session import Session
 from trader.gateway.virtual_time import VirtualLoop
 from trader.gateway.wire import Fields
@@ -69,6 +70,59 @@ def test_a_silent_link_is_detected_within_fifteen_seconds(after_s: float) -> Non
             await asyncio.sleep(15.0)
             assert lost
             assert 5.0 < lost[0] - began <= 15.0
+
+    in_virtual_time(story)
+
+
+def test_a_link_that_falls_silent_while_everybody_gets_in_step_is_detected_within_fifteen_seconds() -> None:
+    """At a request's patience of thirty seconds: the pulse is felt beside the hooks, and ends what they wait for."""
+    terms = {**LIVE, "request_timeout_s": 30.0, "sync_timeout_s": 120.0}
+
+    async def story() -> None:
+        async with running() as gateway:
+            asked: list[float] = []
+
+            def add(link: Link) -> None:
+                async def hook() -> None:
+                    asked.append(now_s())
+                    if len(asked) == 2:
+                        for session in gateway.server.sessions:
+                            session.fall_silent()
+                    await link.ask("open orders", link.ib.reqOpenOrdersAsync())
+
+                link.on_sync(hook)
+
+            async with linked(gateway, wall_ns=wall_ns, before=add, **terms) as link:
+                lost: list[float] = []
+                link.on_lost(lambda why: lost.append(now_s()))
+                link.resync("the test")
+                await asyncio.sleep(16.0)
+                assert lost
+                assert lost[0] - asked[1] <= 15.0
+
+    in_virtual_time(story)
+
+
+def test_the_broker_coming_back_waits_for_no_probe() -> None:
+    """A probe was sent and lost as the broker went away: with 1102 everybody gets in step at once."""
+
+    async def story() -> None:
+        asked: list[object] = []
+        async with running() as gateway, linked(gateway, wall_ns=wall_ns, before=hook_of(asked, id), **LIVE) as link:
+            sent: list[float] = []
+
+            def swallow(session: Session, fields: Fields, frame: bytes) -> None:
+                if fields[0] == CURRENT_TIME:
+                    sent.append(now_s())
+                    gateway.server.tap = None
+                    session.send(error(-1, 1100, "lost"))
+                    session.send(error(-1, 1102, "restored"))
+                else:
+                    session.write(frame)
+
+            gateway.server.tap = swallow
+            await until(lambda: len(asked) == 2 and link.is_up)
+            assert now_s() - sent[0] < 1.0
 
     in_virtual_time(story)
 

@@ -148,13 +148,12 @@ class Supervisor:
             elif self._synced != self._changes:
                 failures = await self._sync(wire, failures)
             elif self.pulse.is_dead:
-                wire.end(f"no answer to {self.pulse.misses} probes; last bytes {wire.silent_s:.1f} s ago", is_dead=True)
+                self._declare_dead(wire)
             elif self.dialer.is_fallback and clock() - begun_at >= self._own_id_after_s:
                 msg = f"trying client id {terms.dial.client_id} again"
                 raise LinkError(msg)
             elif due_in_s is not None and due_in_s <= 0:
-                with suppress(LinkError):
-                    await self.pulse.probe(wire)
+                await self._probe(wire)
             else:
                 await self._rest(min(due_in_s or self._own_id_after_s, self._own_id_after_s))
 
@@ -173,10 +172,9 @@ class Supervisor:
         """Let everybody get in step, then be up; the number of failures in a row."""
         changes = self._changes
         self._standing.move(LinkState.SYNCING)
+        self.pulse.misses = 0  # those of a pause or an outage say nothing of the peer
         try:
-            async with asyncio.timeout(self._terms.sync_timeout_s):
-                for hook in self._hooks.sync:
-                    await hook()
+            await self._call_hooks(wire)
         except (LinkError, TimeoutError, ConnectionError) as error:  # the last is the library's, of a socket that went
             wire.check()
             why = str(error) or f"not in step within {self._terms.sync_timeout_s:g} s"
@@ -190,9 +188,55 @@ class Supervisor:
         if changes == self._changes:
             self._synced = changes
             self._backoff.reset()
-            self.pulse.misses = 0  # those of a pause or an outage say nothing of the peer
             self._standing.move(LinkState.UP, "in step with the broker")
         return 0
+
+    async def _call_hooks(self, wire: Wire) -> None:
+        """One after the other, and the pulse is felt meanwhile: a link that falls silent ends what they wait for."""
+        failed: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            feeling = tasks.create_task(self._feel(wire))
+            try:
+                async with asyncio.timeout(self._terms.sync_timeout_s):
+                    for hook in self._hooks.sync:
+                        await hook()
+            except Exception as error:  # noqa: BLE001 -- raised below, as it is and in no group
+                failed = error
+            finally:
+                feeling.cancel()
+        if failed is not None:
+            raise failed
+
+    async def _feel(self, wire: Wire) -> None:
+        """Probe when it is due, until the pulse is dead. Behind a gateway without the broker nobody answers."""
+        while wire.lost is None and not self.pulse.is_dead:
+            due_in_s = self.pulse.due_in_s
+            if due_in_s is None:
+                return
+            if due_in_s > 0:
+                await asyncio.sleep(due_in_s)
+            elif self._cut_at is not None:
+                await asyncio.sleep(self._terms.probe_every_s)
+            else:
+                await self._felt(wire)
+        if wire.lost is None:
+            self._declare_dead(wire)
+
+    async def _probe(self, wire: Wire) -> None:
+        """Feel the pulse once; whatever happens meanwhile comes first, and the answer is not waited for any more."""
+        self._wake.clear()
+        async with asyncio.TaskGroup() as tasks:
+            both = tasks.create_task(self._felt(wire)), tasks.create_task(self._wake.wait())
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            for each in both:
+                each.cancel()
+
+    async def _felt(self, wire: Wire) -> None:
+        with suppress(LinkError, ConnectionError):  # the second is the library's, of a socket that went
+            await self.pulse.probe(wire)
+
+    def _declare_dead(self, wire: Wire) -> None:
+        wire.end(f"no answer to {self.pulse.misses} probes; last bytes {wire.silent_s:.1f} s ago", is_dead=True)
 
     async def _rest(self, seconds: float) -> None:
         """Until something happens, but not longer."""
