@@ -68,3 +68,9 @@ def test_controls_resume_lifts_nothing_but_the_pause() -> None:
     assert rules_in(controls.standing) == (Rule.STALE_DATA, Rule.KILL_SWITCH)
     controls.mark_stale(on=False)
     assert (controls.entries_allowed, rules_in(controls.standing)) == (False, (Rule.KILL_SWITCH,))
+
+
+def test_controls_say_whether_a_reason_to_protect_only_is_new() -> None:
+    """Whoever looks once a second tells of it once."""
+    controls = Controls()
+    assert [controls.protect_only(why) for why in ("lock", "lock", "disk", "disk")] == [True, False, True, False]

@@ -77,10 +77,12 @@ class Controls:
             self._withheld.remove(why)
         self._derive()
 
-    def protect_only(self, why: str) -> None:
-        """Something is broken: stops are managed, nothing is entered, until somebody starts again."""
+    def protect_only(self, why: str) -> bool:
+        """Something is broken: stops are managed, nothing is entered before another start. Whether that is new."""
+        is_new = why != self._protects_because
         self._protects_because = why
         self._derive()
+        return is_new
 
     def _set(self, rule: Rule, *, on: bool) -> None:
         if on:

@@ -11,6 +11,8 @@ from trader.domain.actions import Action
 from trader.domain.bars import Bar
 from trader.domain.decisions import Advice, Decision, FusionMethod, Proposal
 from trader.domain.orders import ExitReason
+from trader.domain.sessions import Session
+from trader.endurance import Endurance
 from trader.fusion import fuse
 from trader.kernels.rules import SESSION_WINDOW
 from trader.parts import Parts, Reached, Standing
@@ -31,6 +33,7 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self.controls = Controls()
         self.passage = Passage(parts, self.tell, self._log_untold)
+        self.endurance = Endurance(parts.book, self.protect_only)
         self._parts = parts
         self._idle: dict[int, Outcome] = {}
         self._limits = 0  # the limits in force, as last logged
@@ -46,7 +49,7 @@ class Engine:
         """Told of each event that the engine writes into the log."""
         self.before_order: Callable[[], None] | None = None
         """Called when an order is about to be checked: live, it tells the router the last price and how old it is."""
-        self.price_if_late: Callable[[int], int | None] | None = None
+        self.price_if_late: Callable[[int], int | None] = _in_time
         """Live: the price of now, ticks, where a bar that closed at this time comes too late to enter on, else None."""
         self._bar: Bar | None = None
         self._active = 0  # the rules in force at the last bar
@@ -72,7 +75,10 @@ class Engine:
         self.finish(at_end_of_feed=not self.controls.is_stopping)
 
     async def on_bar(self, bar: Bar) -> None:
-        """The straight line: fills, features, proposal, advice, fusion, review, record, order."""
+        """The straight line: fills, features, proposal, advice, fusion, review, record, order.
+
+        Live, an error in the decision ends the run only where nothing is open: see `Endurance`.
+        """
         parts = self._parts
         router = parts.router
         passage = self.passage
@@ -84,42 +90,18 @@ class Engine:
         parts.broker.on_bar(bar)
         if router.executions:
             passage.count_results()
-        ts_ns = passage.last_close_ns = bar.ts_close_ns
-        plan = passage.plan
+        passage.last_close_ns = bar.ts_close_ns
         if self.controls.is_catching_up:
             pass  # nobody was there to do anything
-        elif ts_ns >= plan.flat_at_ns:
+        elif bar.ts_close_ns >= passage.plan.flat_at_ns:
             router.flatten(ExitReason.FLAT_AT)
         elif self.controls.is_flattening:
             self.flatten()
-        in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
-        stop_ticks, price_now = parts.book.view().stop_ticks, self._price_if_late(ts_ns)
-        halted = not self._may_enter()
-        look = parts.pipeline.look(bar, session, entries_open=in_window and not halted, halted=halted)
-        router.at(look.close_ticks, ts_ns, ts_ns)
-        if look.stop_trailed and (price_now is None or parts.book.keep_behind(price_now, stop_ticks)):
-            router.stop_trailed()
-        learner = parts.learner
-        if learner is not None:
-            learner.on_bar(look, parts.pipeline.atr_ticks, plan.flat_at_ns)
-        if look.question is None:
-            answer = parts.advisor.late_answer(look.seq, ts_ns, look.outlook.mask, look.outlook.account)
-        else:
-            answer = await parts.advisor.answer(look.question)
-        advice = None if answer is None else self._note_answer(look, answer)
-        decision = self._decide(look, advice)
-        outcome = self._review(look, decision, in_window=in_window)
-        parts.logbook.bar(look, answer, decision, outcome, router)
-        router.release()
-        parts.tally.bar(
-            session.date,
-            ts_ns,
-            decision.action,
-            decision.method,
-            outcome.active,
-            in_window,
-            look.outlook.account.equity_cents + passage.carried_cents,
-        )
+        try:
+            await self._decide_on(bar, session)
+        except Exception as error:  # noqa: BLE001 -- raised again unless something is open
+            self.endurance.bear(error)
+            router.release()
         self.bars += 1
 
     @property
@@ -184,19 +166,13 @@ class Engine:
         """Accounts begun, the first included."""
         return self._parts.book.accounts_used
 
-    @property
-    def log_backlog(self) -> int:
-        """Lines of the log that wait for the disk."""
-        return self._parts.logbook.backlog
-
     def discard(self) -> None:
         """A replay that failed leaves no log."""
         self._parts.logbook.discard()
 
     def protect_only(self, why: str) -> None:
-        """Something is broken: stops are managed, nothing is entered, and somebody is told."""
-        self.controls.protect_only(why)
-        if self.on_trouble is not None:
+        """Something is broken: stops are managed, nothing is entered, and somebody is told, once of each reason."""
+        if self.controls.protect_only(why) and self.on_trouble is not None:
             self.on_trouble(why)
 
     def finish(self, *, at_end_of_feed: bool) -> None:
@@ -211,11 +187,44 @@ class Engine:
         self.passage.count_results()
         parts.logbook.close(self.bars, parts.router, parts.book)
 
-    def _price_if_late(self, ts_ns: int) -> int | None:
-        """The price of now where the bar that closed at this time is one of the past; a level of it may be passed."""
-        if self.price_if_late is None or self.controls.is_catching_up:
-            return None
-        return self.price_if_late(ts_ns)
+    async def _decide_on(self, bar: Bar, session: Session) -> None:
+        """From features to order."""
+        parts = self._parts
+        router = parts.router
+        plan, ts_ns = self.passage.plan, bar.ts_close_ns
+        in_window = plan.entry_start_ns <= ts_ns < plan.entry_end_ns
+        stop_ticks, price_now = parts.book.view().stop_ticks, self.price_if_late(ts_ns)
+        halted = not self._may_enter()
+        look = parts.pipeline.look(bar, session, entries_open=in_window and not halted, halted=halted)
+        router.at(look.close_ticks, ts_ns, ts_ns)
+        if look.stop_trailed and (price_now is None or parts.book.keep_behind(price_now, stop_ticks)):
+            router.stop_trailed()
+        answer: Answer | None = None
+        try:
+            learner = parts.learner
+            if learner is not None:
+                learner.on_bar(look, parts.pipeline.atr_ticks, plan.flat_at_ns)
+            if look.question is None:
+                answer = parts.advisor.late_answer(look.seq, ts_ns, look.outlook.mask, look.outlook.account)
+            else:
+                answer = await parts.advisor.answer(look.question)
+            advice = None if answer is None else self._note_answer(look, answer)
+            decision = self._decide(look, advice)
+        except Exception as error:  # noqa: BLE001 -- raised again, or the limits are judged without a decision
+            self.endurance.bear(error)
+            decision = self._missed
+        outcome = self._review(look, decision, in_window=in_window)
+        parts.logbook.bar(look, answer, decision, outcome, router)
+        router.release()
+        parts.tally.bar(
+            session.date,
+            ts_ns,
+            decision.action,
+            decision.method,
+            outcome.active,
+            in_window,
+            look.outlook.account.equity_cents + self.passage.carried_cents,
+        )
 
     def _may_enter(self) -> bool:
         return self.controls.entries_allowed and not self.passage.is_exhausted and self._parts.logbook.is_healthy
@@ -254,7 +263,7 @@ class Engine:
         outlook = look.outlook
         account = parts.book.view()
         ts_ns = outlook.bar.ts_close_ns
-        price_now = self._price_if_late(ts_ns)
+        price_now = self.price_if_late(ts_ns)
         close_ticks = look.close_ticks if price_now is None else price_now
         standing = parts.counters.observe(account, ts_ns) | self.controls.standing
         if not in_window:
@@ -310,3 +319,8 @@ class Engine:
         for kind, detail in self._untold:
             self._parts.logbook.event(kind, self.bars, detail)
         self._untold.clear()
+
+
+def _in_time(ts_ns: int) -> None:
+    """A replay has the time of its bars."""
+    del ts_ns

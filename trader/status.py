@@ -78,7 +78,7 @@ def status_of(engine: Engine, place: Place) -> Status:
         limits=_limits(engine, view),
         advisor=_advisor(engine, place),
         log=place.log,
-        log_backlog=engine.log_backlog,
+        log_backlog=engine.parts.logbook.backlog,
         log_is_healthy=is_healthy,
         link=place.link(),
         taken=place.taken(),

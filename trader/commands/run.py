@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from traceback import format_exception
 from types import FrameType
 
 import msgspec
@@ -33,12 +34,13 @@ from trader.commands.run_protect import assembled, good_of, plan_or_protect, pre
 from trader.desk import Desk
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
+from trader.errors import InputError
 from trader.live.daemon import Daemon, Gear
 from trader.live.warm_up import write_warm_up
 from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.ports import Alerts
 from trader.record_parts import account_record
-from trader.records import StartRecord
+from trader.records import StartRecord, WarmUpRecord
 from trader.status import Place
 from trader.taken import Taken
 
@@ -129,7 +131,7 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
         log.warning("restored", remark=remark)
 
     def on_warm(bars: Sequence[Bar]) -> None:
-        warm_up = None if made.log_path is None else write_warm_up(made.log_path, bars)
+        warm_up = _kept_warm_up(parts, bars)
         head = parts.previous
 
         def said(start: StartRecord) -> StartRecord:
@@ -153,6 +155,8 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
             log=str(made.log_path),
         )
 
+    if plan.source is None:
+        made.engine.endurance.on_fault = _on_fault
     return Gear(
         engine=made.engine,
         venue=parts.venue,
@@ -167,6 +171,21 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
     )
 
 
+def _kept_warm_up(parts: Assembled, bars: Sequence[Bar]) -> WarmUpRecord | None:
+    """Their file. InputError where it cannot be written and nothing is open; what is open is protected without it."""
+    made = parts.run
+    if made.log_path is None:
+        return None
+    try:
+        return write_warm_up(made.log_path, bars)
+    except InputError as error:
+        view = made.engine.parts.book.view()
+        if not (parts.restored.open or view.position_qty or view.working):
+            raise
+        made.engine.protect_only(str(error))
+        return None
+
+
 @asynccontextmanager
 async def _controlled(plan: RunPlan, desk: Desk) -> AsyncIterator[None]:
     """Take commands until the block ends."""
@@ -177,6 +196,10 @@ async def _controlled(plan: RunPlan, desk: Desk) -> AsyncIterator[None]:
         return
     async with serving(plan.folder, desk.answer):
         yield
+
+
+def _on_fault(error: Exception) -> None:
+    log.error("fault", error=repr(error), trace="".join(format_exception(error)))
 
 
 def _nothing() -> None:

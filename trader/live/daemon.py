@@ -45,7 +45,7 @@ class Daemon:
     def __init__(self, gear: Gear) -> None:
         self._gear = gear
         self._stopping = asyncio.Event()
-        self._feed = StoppableFeed(gear.venue.feed, gear.stamp, lambda: gear.engine.log_backlog, self._keep)
+        self._feed = StoppableFeed(gear.venue.feed, gear.stamp, lambda: gear.engine.parts.logbook.backlog, self._keep)
 
     def drain(self, why: str) -> None:
         """End after the bar at work: entries are taken back, stops stay where they are."""
