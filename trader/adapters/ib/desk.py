@@ -34,9 +34,10 @@ class Stage(StrEnum):
     @property
     def is_live(self) -> bool:
         """Whether something can still become of it."""
-        return self in {Stage.SENT, Stage.WORKING}
+        return self in LIVE
 
 
+LIVE = frozenset({Stage.SENT, Stage.WORKING})
 INTENT_STATES = {
     Stage.SENT: IntentState.SENT,
     Stage.WORKING: IntentState.ACKNOWLEDGED,
@@ -125,7 +126,7 @@ class Desk:
 
     def live(self, *legs: Leg) -> list[Track]:
         """Orders that something can still become of, of these legs (none named: of all)."""
-        return [track for track in self.tracks if track.stage.is_live and (not legs or track.draft.leg in legs)]
+        return [track for track in self.tracks if track.stage in LIVE and (not legs or track.draft.leg in legs)]
 
     def find(self, order_ref: str, leg: Leg) -> Track | None:
         """The last order sent under this reference as this leg."""
