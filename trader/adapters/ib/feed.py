@@ -161,7 +161,10 @@ class IbFeed:
         if not self.closed.last_close_ns:
             self.closed.last_close_ns = await self._beginning_ns()
         self._is_started = True
-        await self._begin()
+        if self._terms.closing.lockstep:
+            await self._begin()
+        else:
+            self._linked.set()
         while (bar := await self.closed.next()) is not None:
             yield (bar,)
             await self.closed.roll()
