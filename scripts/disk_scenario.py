@@ -105,6 +105,7 @@ class DiskScenario(Scenario):
         self._restarted_at = restarted_at
         self._replies: list[asyncio.Task[Reply]] = []
         self._restarted_s = 0.0
+        self._is_refused = False
         self._marks: list[tuple[int, int]] = []
 
     async def played(self) -> End:
@@ -129,7 +130,10 @@ class DiskScenario(Scenario):
             await serve(plan, state, None, self._told, outside, self._begins)
         except (InputError, StateFailedError) as error:
             self._told.note(f"the first life ended by {type(error).__name__}: {error}")
-            if self._assembled is not None or self._disk.failed_s is None:
+            self._is_refused = "see to the disk" in str(error) and not self._gateway.account.qty(
+                self._gateway.market.front
+            )
+            if self._disk.failed_s is None or not self._is_refused:
                 self._wrong.append(f"the first life ended by {type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001 -- whatever ends the daemon is what the judge wants to know
             self._wrong.append(f"the first life ended by {type(error).__name__}: {error}")
@@ -203,7 +207,7 @@ class DiskScenario(Scenario):
 
     def _untold(self) -> Iterator[str]:
         """What a person has to be told: which file, and what to do."""
-        if self._disk.failed_s is None or self._first is None:
+        if self._disk.failed_s is None or self._is_refused:
             return
         told = [text for _, text in self._told.lines if text.startswith(TROUBLES)]
         if not told:

@@ -19,6 +19,8 @@ from trader.analysis.verify import Status as LogStatus
 from trader.analysis.verify import verify
 from trader.gateway.checker import check
 from trader.gateway.gateway import Gateway
+from trader.gateway.layouts import Request as Asked
+from trader.gateway.session import Session
 
 
 @asynccontextmanager
@@ -50,10 +52,12 @@ async def say(folder: Path, command: CommandName) -> Reply:
 async def play_until_told(gateway: Gateway, folder: Path) -> None:
     """Bars, until the daemon's status says that neither state nor log can be kept."""
     async with asyncio.timeout(6 * WAIT_S):
+        while not (folder / "state" / "control.sock").exists():  # noqa: ASYNC110 -- another process makes it
+            await asyncio.sleep(0.05)
         while True:
             status = (await say(folder, CommandName.STATUS)).status
             assert status is not None
-            if "protect_only: the state cannot be kept" in status.state and not status.log_is_healthy:
+            if "protect_only" in status.state and not status.log_is_healthy:
                 assert not status.may_enter
                 return
             gateway.step()
@@ -88,4 +92,43 @@ async def test_daemon_on_a_full_disk_closes_when_told_and_goes_on_after_it_is_me
             await until_open(gateway)
             second.send_signal(signal.SIGTERM)
             assert await second.wait() == 0
+        assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean
+
+
+def full_from_history_on(gateway: Gateway, process: asyncio.subprocess.Process) -> None:
+    """The disk fills up when this daemon asks for the bars before, which it writes down at its start."""
+    take = gateway.server.take
+
+    def heard(session: Session, fields: list[str]) -> None:
+        if fields[0] == str(Asked.HISTORY) and process.returncode is None:
+            _, hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        take(session, fields)
+
+    gateway.server.take = heard  # type: ignore[method-assign]
+
+
+async def test_start_on_a_disk_that_fills_up_protects_what_is_open_and_ends_without(tmp_path: Path) -> None:
+    """With a position it stays, enters nothing and closes when told; with nothing open it ends, exit code 66."""
+    async with running(quiet_bars(), history_bars=HISTORY) as gateway:
+        async with daemon(tmp_path, gateway) as first:
+            await until_open(gateway)
+            first.send_signal(signal.SIGTERM)
+            assert await first.wait() == 0
+        async with daemon(tmp_path, gateway) as second:
+            full_from_history_on(gateway, second)
+            await play_until_told(gateway, tmp_path)
+            assert [each.kind.value for each in gateway.exchange.book.working()] == ["LMT", "STP"]
+            assert (await say(tmp_path, CommandName.FLATTEN)).ok
+            while gateway.account.qty(gateway.market.front):
+                gateway.step()
+                await asyncio.sleep(0.05)
+            second.send_signal(signal.SIGTERM)
+            assert await second.wait() == 0
+        sent = len(gateway.exchange.book.everything)
+        (tmp_path / "other").mkdir()
+        async with daemon(tmp_path / "other", gateway) as third:
+            full_from_history_on(gateway, third)
+            assert await third.wait() == 66
+        assert len(gateway.exchange.book.everything) == sent
         assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean

@@ -32,7 +32,7 @@ def write_warm_up(folder: Path, bars: Sequence[Bar]) -> WarmUpRecord | None:
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror}); see to journal.dir"
+        msg = f"{path}: cannot be written ({error.strerror}); see to the disk of journal.dir, then start again"
         raise InputError(msg) from error
     return WarmUpRecord(
         file=WARM_UP_FILE,
