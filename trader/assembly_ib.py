@@ -31,6 +31,8 @@ FRIDAY = (4,)
 NEW_YORK = "America/New_York"
 LATE_S = 5.0
 """What is due by the clock waits so long for its bar, and a bar for its decision."""
+HALT_LEAD_S = 5.0
+"""So long before trading halts an entry that is still at work is taken back: a cancel takes less."""
 MESSAGES_A_SECOND = 40
 """The broker takes 50, the client library queues at 45: below that nothing of ours waits in a queue of others."""
 ANY_NUMBER = 1_000_000
@@ -181,6 +183,7 @@ def venue_terms(settings: Settings, *, lockstep: bool) -> IbVenueTerms:
     return IbVenueTerms(
         warmup_sessions=settings.ib.warmup_sessions,
         late_s=LATE_S,
+        halt_lead_s=HALT_LEAD_S,
         late_bar_s=settings.ib.grace_s + settings.ib.stale_after_s + LATE_S,
         flatten_before_s=outages.flatten_before_min * MINUTE_S if outages.flatten_before_reset else None,
         quote_watch=settings.guard.quote_watch,

@@ -120,6 +120,20 @@ class Passage:
             router.cancel_entry()
         router.release()
 
+    def near_halt(self, now_ns: int, lead_ns: int) -> bool:
+        """Whether trading halts or ends within `lead_ns`, or has. An entry at work is taken back while it still can be:
+        what waits through a halt fills in another market. For the clock: bars find out when it is over.
+        """
+        session = self.session
+        if session is None:
+            return False
+        ends = (*session.halts, (session.close_ns, session.close_ns + lead_ns))
+        is_near = any(start_ns - lead_ns <= now_ns < end_ns for start_ns, end_ns in ends)
+        if is_near and self.may_act and self._parts.router.entry_working:
+            self._parts.router.cancel_entry()
+            self._parts.router.release()
+        return is_near
+
     def enter(self, ts_ns: int) -> Session:
         """The session at this time, entered if it is another."""
         session = self.session

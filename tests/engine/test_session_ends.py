@@ -7,6 +7,7 @@ from line_fakes import FakeAdvisor
 from numpy.typing import NDArray
 
 from trader.domain.actions import Action
+from trader.domain.units import SECOND_NS
 from trader.errors import InvariantError
 from trader.observation import FEATURES
 
@@ -210,6 +211,22 @@ def test_engine_entry_over_a_halt_is_cancelled() -> None:
 
     assert kinds(decided.orders) == [("bracket", None)]
     assert (kinds(reopened.orders), reopened.fills, drive.book.working) == ([("cancel", None)], (), False)
+
+
+def test_clock_takes_an_entry_back_before_trading_halts() -> None:
+    """Five seconds before, not six; and says so until the halt is over."""
+    drive = Drive(ALL_HOURS, day=HALTED_DAY).warm("16:14")
+    drive.bar(Action.BUY)
+    router, passage, halt_ns = drive.parts.router, drive.engine.passage, drive.at_clock("16:15")
+    assert (router.entry_working, drive.now_ns) == (True, halt_ns)
+    lead_ns = 5 * SECOND_NS
+    assert not passage.near_halt(halt_ns - 6 * SECOND_NS, lead_ns)
+    assert router.entry_working
+    assert passage.near_halt(halt_ns - 5 * SECOND_NS, lead_ns)
+    assert not router.entry_working
+    ends = (drive.at_clock("16:30"), drive.session.close_ns)
+    assert [passage.near_halt(end_ns - SECOND_NS, lead_ns) for end_ns in ends] == [True, True]
+    assert not passage.near_halt(ends[0], lead_ns)
 
 
 def test_engine_position_survives_a_halt_with_its_stop() -> None:

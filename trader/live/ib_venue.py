@@ -28,6 +28,7 @@ log = structlog.get_logger("trader.run")
 CLOCKS_AGREE_NS = 2 * SECOND_NS
 """The broker tells whole seconds."""
 OUTAGE_AHEAD = "outage_ahead"
+HALT_AHEAD = "halt_ahead"
 LATE_BAR = "late_bar"
 
 
@@ -53,14 +54,16 @@ class BrokerClock:
 
 class IbVenueTerms(Struct, frozen=True, kw_only=True):
     """`warmup_sessions` of history before the first bar, 0 for none. What is due by the clock is done `late_s` after it
-    if no bar has come. Nothing is entered on a bar that closed more than `late_bar_s` ago by the broker's clock.
-    `flatten_before_s` before a planned outage a position is closed; None: it is not. `quote_watch`: the last limits are
-    watched on prices between bars. Bars of before that do not come are asked for again after `history_retry_s`, when
-    nothing is open `history_tries` times in all. `in_step_s`: how long a comparison may take.
+    if no bar has come. An entry at work is taken back `halt_lead_s` before trading halts or ends. Nothing is entered on
+    a bar that closed more than `late_bar_s` ago by the broker's clock. `flatten_before_s` before a planned outage a
+    position is closed; None: it is not. `quote_watch`: the last limits are watched on prices between bars. Bars of
+    before that do not come are asked for again after `history_retry_s`, when nothing is open `history_tries` times in
+    all. `in_step_s`: how long a comparison may take.
     """
 
     warmup_sessions: int
     late_s: float
+    halt_lead_s: float
     late_bar_s: float
     flatten_before_s: float | None
     quote_watch: bool
@@ -140,8 +143,10 @@ class IbVenue:
         last = self._feed.last
         if self._quotes is not None and last is not None:
             self._quotes.on_price(last.ticks, last.ts_ns)
+        controls = engine.controls
+        controls.withhold(HALT_AHEAD, on=engine.passage.near_halt(now_ns, round(terms.halt_lead_s * SECOND_NS)))
         ahead = self._nights.no_entries(now_ns)
-        engine.controls.withhold(OUTAGE_AHEAD, on=ahead is not None)
+        controls.withhold(OUTAGE_AHEAD, on=ahead is not None)
         if terms.flatten_before_s is not None:
             self._flatten_before_outage(engine, now_ns, terms.flatten_before_s)
 
