@@ -92,6 +92,8 @@ WIRING: list[Wire] = [
     ("ib.margin_age_s=3700", margin, {"age_s": 3_700.0}),
     ("ib.account=DU7654321", margin, {"account": "DU7654321"}),
     ("guard.quote_watch=false", venue, {"quote_watch": False}),
+    ("ib.grace_s=1.5", venue, {"late_bar_s": 11.5}),
+    ("ib.stale_after_s=9", venue, {"late_bar_s": 14.8}),
     ("ib.warmup_sessions=3", venue, {"warmup_sessions": 3}),
     ("ib.outages.flatten_before_reset=true", venue, {"flatten_before_s": 600.0}),
 ]
@@ -101,5 +103,5 @@ WINDOWS = {f"ib.outages.{name}" for name in (
     "restart_at", "restart_zone", "restart_min", "reset_start", "reset_end", "weekend_start", "weekend_end",
 )}  # fmt: skip
 TOGETHER = {"ib.request_timeout_s", "ib.outages.flatten_before_min"}
-ELSEWHERE = {"ib.library", "live", "live_token", "guard.unattended_restart"}
+ELSEWHERE = {"ib.library", "ib.allow_remote", "live", "live_token", "guard.unattended_restart"}
 """What the commands read themselves."""

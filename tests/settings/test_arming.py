@@ -115,6 +115,22 @@ def test_mode_and_account_that_disagree_are_refused(
     assert caught.value.exit_code == (78 if account == "null" else 77)
 
 
+@pytest.mark.parametrize("host", ["10.0.0.7", "broker.example", "127.0.0.1.example"])
+def test_real_money_at_another_machine_has_to_be_allowed_on_purpose(own: Path, host: str) -> None:
+    """The connection is clear text, and asks nobody who they are; on paper it may be anywhere."""
+    with pytest.raises(ConfigurationError, match=r"is not this machine: .* ib\.allow_remote: true") as caught:
+        identity_of(real(own, f"ib.host={host}"), BrokerName.IB, "ib")
+    assert caught.value.exit_code == 78
+    identity_of(real(own, f"ib.host={host}", "ib.allow_remote=true"), BrokerName.IB, "ib")
+    identity_of(shipped(overrides=["ib.account=DU1234567", f"ib.host={host}"]), BrokerName.IB, "ib")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "localhost", "::1"])
+def test_real_money_at_this_machine_is_allowed(own: Path, host: str) -> None:
+    """By any of its names."""
+    assert identity_of(real(own, f"ib.host={host}"), BrokerName.IB, "ib").mode is Mode.LIVE
+
+
 def test_arm_live_prints_the_token_alone_and_says_what_it_arms(
     own: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

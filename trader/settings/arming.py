@@ -7,6 +7,7 @@ May import the adapters of the state folder.
 import hashlib
 import hmac
 import os
+from ipaddress import ip_address
 from pathlib import Path
 
 from trader.adapters.state.private import open_private
@@ -48,6 +49,13 @@ def identity_of(settings: Settings, broker: BrokerName, feed: str) -> AccountIde
             "docs/live.md before you set live: true"
         )
         raise AccessError(msg)
+    if settings.live and not (settings.ib.allow_remote or _is_this_machine(settings.ib.host)):
+        msg = (
+            f"live: true, and ib.host {settings.ib.host} is not this machine: the application's connection is neither "
+            "encrypted nor asks who is there; use 127.0.0.1 (an ssh tunnel ends there too), or set ib.allow_remote: "
+            "true where that network is yours alone"
+        )
+        raise ConfigurationError(msg)
     mode = Mode.LIVE if settings.live else Mode.PAPER
     return AccountIdentity(mode=mode, broker=broker, account=account, instrument=settings.market)
 
@@ -92,6 +100,16 @@ def _named(settings: Settings) -> str:
         )
         raise ConfigurationError(msg)
     return account
+
+
+def _is_this_machine(host: str) -> bool:
+    """By its name alone: what another name stands for can change."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _configuration(settings: Settings) -> str:

@@ -65,6 +65,7 @@ class IbSettings(Section):
     """The connection to TWS or IB Gateway, and the patience with it."""
 
     host: Annotated[str, Field(min_length=1, max_length=253)]
+    allow_remote: bool
     port: Annotated[int, Field(ge=1, le=65_535)]
     client_id: ClientId
     fallback_client_id: ClientId
