@@ -64,6 +64,7 @@ async def test_what_is_broken_decides_how_a_start_goes_on_with_something_open_an
     """A configuration that cannot be read, a file that is no YAML, a model that is not there."""
     async with ib_run(tmp_path) as run:
         if is_open:
+            await run.until(lambda: run.margin_is_known)
             await run.bar()
             await run.entered()
     state = f"state.dir={tmp_path / 'state'}"
