@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import structlog
-from crash_loop import LIFE, CrashLoop, Death, Life, Moment, Pen, connect_of
+from crash_loop import LIFE, CrashLoop, Death, Life, Moment, Pen, Record, connect_of
 from msgspec import Struct
 
 from trader.adapters.columns import BarColumns
@@ -122,7 +122,8 @@ class Session:
         self.faults: list[str] = []
         self._alerts: list[str] = []
         self._bar = 0
-        self._life = Life(None)
+        self._record = Record()
+        self._life = Life(None, self._record)
         self._recovery: Death | None = None
         self._assembled: Assembled | None = None
         self._daemon: Daemon | None = None
@@ -204,7 +205,7 @@ class Session:
 
     def _bear(self, gateway: Gateway) -> asyncio.Task[Any]:
         born, self._recovery = self._recovery if self.lives else None, None
-        self._life = Life(born)
+        self._life = Life(born, self._record)
         self.lives += 1
         context = contextvars.copy_context()
         context.run(LIFE.set, self._life)
@@ -230,6 +231,10 @@ class Session:
             self._assembled.run.engine.discard()
             self._assembled.close()
         self._assembled = None
+
+    def unwritten(self) -> list[str]:
+        """What the disk did not know of when it left."""
+        return [f"{order_ref} was sent before it was written" for order_ref in self._record.unwritten]
 
     def end(self) -> End:
         """What it came to; the state as it is on the disk."""
@@ -313,6 +318,7 @@ def played(folder: Path, kills: Kills) -> tuple[Session, End]:
     sys.unraisablehook = _ignored  # what is forgotten of the dead
     _LOOPS.append(CrashLoop())  # neither a Runner's nor closed: the tasks of the dead would be waited for, or cry
     _LOOPS[-1].run_until_complete(session.play())
+    session.faults += session.unwritten()
     return session, session.end()
 
 

@@ -6,6 +6,7 @@ a process outlives it.
 """
 
 import contextvars
+import re
 import socket
 import sqlite3
 import threading
@@ -18,8 +19,10 @@ from typing import Any
 from msgspec import Struct
 
 from trader.adapters.state.connection import Connection, Cursor, connect
+from trader.adapters.state.shapes import Kind
 from trader.gateway.virtual_time import VirtualLoop
 
+_REFERENCE = re.compile(rb"NQ[A-Z]\d+-\d+(\.[cp]\d+)?")
 LIFE: contextvars.ContextVar["Life | None"] = contextvars.ContextVar("life", default=None)
 
 
@@ -39,10 +42,36 @@ class Death(Struct, frozen=True):
     nth: int
 
 
+class Record:
+    """What all lives have had on the disk before it was sent: the references of orders, and those sent without."""
+
+    def __init__(self) -> None:
+        self.unwritten: list[str] = []
+        self._written: set[str] = set()
+        self._begun: set[str] = set()
+
+    def stated(self, sql: str, parameters: Any) -> None:
+        """A statement of the state's has been made."""
+        if sql.startswith("INSERT INTO kept") and parameters[1] == Kind.INTENT:
+            self._begun.add(parameters[2])
+        elif sql == "BEGIN IMMEDIATE":
+            self._begun.clear()
+        elif sql == "COMMIT":
+            self._written |= self._begun
+
+    def sent(self, message: bytes) -> None:
+        """A message to the broker leaves; an order names its reference."""
+        _, *fields = message.split(b"\0")
+        if message[4:].startswith(b"3\0"):
+            found = [field.decode() for field in fields if _REFERENCE.fullmatch(field)]
+            self.unwritten += [order_ref for order_ref in found if order_ref not in self._written]
+
+
 class Life:
     """One daemon's, until the death with which it is armed."""
 
-    def __init__(self, death: Death | None) -> None:
+    def __init__(self, death: Death | None, record: Record) -> None:
+        self.record = record
         self.is_dead = False
         self.has_been_killed = False
         self._endings: list[Callable[[], Any]] = []
@@ -99,7 +128,9 @@ class Mortal:
             if not self._life.may(Moment.STATEMENT):
                 raise KilledError
             quick = sql.replace("synchronous=FULL", "synchronous=OFF")
-            return Rows(self._inner.execute(quick, parameters).fetchall())
+            rows = self._inner.execute(quick, parameters).fetchall()
+            self._life.record.stated(sql, parameters)
+            return Rows(rows)
 
     def close(self) -> None:
         with self._at_work:
@@ -144,6 +175,8 @@ class _Wire(_SelectorSocketTransport):
 
     def write(self, data: Any) -> None:
         if self._owner is None or self._owner.may(Moment.SEND):
+            if self._owner is not None:
+                self._owner.record.sent(bytes(data))
             super().write(data)
 
 
