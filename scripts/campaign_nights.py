@@ -48,7 +48,14 @@ WINDOWS = (
     OutageWindow(name="weekend reset", zone=NEW_YORK, start="23:00", end="03:00", days=(4,)),
     OutageWindow(name="weekly login", zone=NEW_YORK, start="01:00", end="17:30", days=(6,)),
 )
-NIGHTS = NightTerms(windows=WINDOWS, no_entries_before_s=900.0, outlast_s=300.0, down_alert_s=60.0, settled_s=60.0)
+NIGHTS = NightTerms(
+    windows=WINDOWS,
+    no_entries_before_s=900.0,
+    outlast_s=300.0,
+    down_alert_s=60.0,
+    down_alert_open_s=60.0,
+    settled_s=60.0,
+)
 
 
 class Night(Struct, frozen=True, kw_only=True):

@@ -75,6 +75,7 @@ WIRING: list[Wire] = [
     ("ib.backoff_max_s=61", link, {"backoff_max_s": 61.0}),
     ("ib.loop_pause_s=4", link, {"loop_pause_s": 4.0}),
     ("ib.down_alert_s=601", nights, {"down_alert_s": 601.0}),
+    ("ib.down_alert_open_s=61", nights, {"down_alert_open_s": 61.0}),
     ("ib.outages.no_entries_before_min=20", nights, {"no_entries_before_s": 1_200.0}),
     ("ib.outages.alert_after_min=6", nights, {"outlast_s": 360.0}),
     ("ib.grace_s=1.5", live_bars, {"grace_s": 1.5}),

@@ -108,6 +108,7 @@ def night_terms(settings: Settings) -> NightTerms:
         no_entries_before_s=outages.no_entries_before_min * MINUTE_S,
         outlast_s=outages.alert_after_min * MINUTE_S,
         down_alert_s=ib.down_alert_s,
+        down_alert_open_s=ib.down_alert_open_s,
         settled_s=MINUTE_S,
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ib_runs import IbRun, ib_run
 
+from trader.domain.alerts import AlertKind
 from trader.gateway.gateway import Gateway
 from trader.gateway.layouts import error
 from trader.gateway.session import Session
@@ -107,3 +108,19 @@ async def test_a_link_lost_as_the_run_drains_is_no_error(tmp_path: Path) -> None
         await run.entered()
         await run.venue._broker.rest()
         at_the_next(TIME, run.gateway, cut)
+
+
+async def test_a_link_that_is_lost_with_a_position_open_is_told_sooner(tmp_path: Path) -> None:
+    """What rests at the broker is all that guards it: after a minute of the market's time somebody is told."""
+    async with ib_run(tmp_path, *QUICK) as run:
+        await run.until(lambda: run.margin_is_known)
+        await run.bar()
+        await run.entered()
+        run.gateway.server.is_refusing = True
+        for session in run.gateway.server.sessions:
+            session.reset()
+        await run.until(lambda: not run.venue._link.is_up)
+        run.clock.ahead_s = 120.0
+        await run.until(lambda: run.alarms.of(AlertKind.LINK_DOWN))
+        run.gateway.server.is_refusing = False
+        await run.until(lambda: run.venue._link.is_up)

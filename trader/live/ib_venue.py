@@ -113,6 +113,8 @@ class IbVenue:
             self._starting = engine
             self._quotes = QuoteWatch(engine) if self._terms.quote_watch else None
             self._feed.needs_price = lambda: engine.parts.book.position_qty != 0
+        book = engine.parts.book
+        self._link.heed(lambda: book.position_qty != 0 or book.working)
         before = await self._before(engine, restored)
         reached_ns = restored.ts_close_ns
         is_simulated = self._broker is None

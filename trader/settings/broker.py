@@ -80,6 +80,7 @@ class IbSettings(Section):
     in_use_tries: Annotated[int, Field(ge=1, le=100)]
     loop_pause_s: Seconds
     down_alert_s: Seconds
+    down_alert_open_s: Seconds
     grace_s: Annotated[float, Field(ge=0, le=30)]
     stale_after_s: Annotated[float, Field(gt=0, le=600)]
     warmup_sessions: Annotated[int, Field(ge=0, le=60)]

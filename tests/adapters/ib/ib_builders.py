@@ -56,7 +56,14 @@ def some_terms(port: int, **changes: Any) -> LinkTerms:
     parts: dict[str, Any] = {
         "wire": WireTerms(host="127.0.0.1", port=port, connect_timeout_s=2.0, request_timeout_s=2.0),
         "dial": DialTerms(client_id=1, fallback_client_id=None, in_use_tries=3, account=ACCOUNT, is_live=False),
-        "nights": NightTerms(windows=(), no_entries_before_s=900.0, outlast_s=300.0, down_alert_s=60.0, settled_s=0.0),
+        "nights": NightTerms(
+            windows=(),
+            no_entries_before_s=900.0,
+            outlast_s=300.0,
+            down_alert_s=60.0,
+            down_alert_open_s=60.0,
+            settled_s=0.0,
+        ),
     }
     for name, part in parts.items():
         own = {field: value for field, value in changes.items() if field in part.__struct_fields__}

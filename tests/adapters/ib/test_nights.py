@@ -30,6 +30,7 @@ TERMS = NightTerms(
     no_entries_before_s=900.0,
     outlast_s=300.0,
     down_alert_s=60.0,
+    down_alert_open_s=60.0,
     settled_s=60.0,
 )
 
@@ -92,7 +93,9 @@ def test_a_window_that_is_none_is_named(wrong: dict[str, Any]) -> None:
 
 def test_without_windows_entries_are_always_free() -> None:
     """And every outage is told after its grace."""
-    terms = NightTerms(windows=(), no_entries_before_s=900.0, outlast_s=300.0, down_alert_s=60.0, settled_s=0.0)
+    terms = NightTerms(
+        windows=(), no_entries_before_s=900.0, outlast_s=300.0, down_alert_s=60.0, down_alert_open_s=60.0, settled_s=0.0
+    )
     assert Nights(terms).no_entries(at("2019-12-04 00:30")) is None
     assert Nights(terms).next_window(at("2019-12-04 00:30")) is None
 
@@ -108,7 +111,14 @@ def test_without_windows_entries_are_always_free() -> None:
 )
 def test_windows_keep_to_the_wall_clock_when_clocks_change(window: OutageWindow, first: int, last: int) -> None:
     """Half past one inside, whichever it is."""
-    terms = NightTerms(windows=(window,), no_entries_before_s=0.0, outlast_s=1.0, down_alert_s=1.0, settled_s=0.0)
+    terms = NightTerms(
+        windows=(window,),
+        no_entries_before_s=0.0,
+        outlast_s=1.0,
+        down_alert_s=1.0,
+        down_alert_open_s=1.0,
+        settled_s=0.0,
+    )
     span = Nights(terms).window(first + 30 * MINUTE_NS)
     assert span is not None
     assert (span.start_ns, span.end_ns) == (first, last)
@@ -117,7 +127,14 @@ def test_windows_keep_to_the_wall_clock_when_clocks_change(window: OutageWindow,
 def test_a_window_that_the_clocks_jump_over_is_as_long_as_any_reading_of_it() -> None:
     """02:15 to 02:45 does not exist on 2020-03-08."""
     window = OutageWindow(name="gap", zone=NEW_YORK, start="02:15", end="02:45", days=EVERY_DAY)
-    terms = NightTerms(windows=(window,), no_entries_before_s=0.0, outlast_s=1.0, down_alert_s=1.0, settled_s=0.0)
+    terms = NightTerms(
+        windows=(window,),
+        no_entries_before_s=0.0,
+        outlast_s=1.0,
+        down_alert_s=1.0,
+        down_alert_open_s=1.0,
+        settled_s=0.0,
+    )
     span = Nights(terms).next_window(at("2020-03-08 00:00"))
     assert span is not None
     assert span.start_ns <= at("2020-03-08 03:00") <= span.end_ns
@@ -163,6 +180,21 @@ def test_an_outage_outside_every_window_is_told_after_its_grace() -> None:
     told = alarms(of, began, began + 8 * 60 * MINUTE_NS)
     assert told == [(1, "away for 60 s, outside every expected window")]
     assert not of.is_expected(at("2019-12-04 00:30"))
+
+
+def test_an_outage_with_something_open_is_told_sooner_and_once() -> None:
+    """Not one inside its window: what rests at the broker was meant to guard it there."""
+    of = watch(replace(TERMS, down_alert_s=600.0, down_alert_open_s=60.0))
+    noon = at("2019-12-03 12:00")
+    of.down(noon)
+    assert of.alarm(noon + 59 * SECOND_NS, is_open=True) is None
+    assert of.alarm(noon + 60 * SECOND_NS) is None
+    assert of.alarm(noon + 60 * SECOND_NS, is_open=True) == "away for 60 s, outside every expected window"
+    assert of.alarm(noon + 600 * SECOND_NS, is_open=True) is None
+    of.up(noon + 700 * SECOND_NS)
+    night = at("2019-12-04 00:20")
+    of.down(night)
+    assert of.alarm(night + 60 * MINUTE_NS, is_open=True) is None
 
 
 def test_a_link_that_comes_and_goes_is_one_outage_until_it_has_settled() -> None:
@@ -224,7 +256,9 @@ def test_three_nights_over_real_sockets_alert_of_what_is_wrong_and_of_nothing_el
 def test_a_moment_is_inside_a_window_exactly_when_the_clock_on_the_wall_says_so(moment_s: int) -> None:
     """By the clock, not by adding hours; the second half past one of the autumn night counts as the first."""
     local = datetime.datetime.fromtimestamp(moment_s, ZoneInfo(NEW_YORK))
-    terms = NightTerms(windows=(RESET,), no_entries_before_s=0.0, outlast_s=1.0, down_alert_s=1.0, settled_s=0.0)
+    terms = NightTerms(
+        windows=(RESET,), no_entries_before_s=0.0, outlast_s=1.0, down_alert_s=1.0, down_alert_open_s=1.0, settled_s=0.0
+    )
     clock = f"{local:%H:%M:%S}"
     expected = "00:15:00" <= clock < "01:45:00" or (
         local.fold == 0 and "01:45:00" <= clock < "02:00:00" and _twice(local)

@@ -94,6 +94,10 @@ class Link:
         """Call this at every error of the broker: request or order id (-1: none), code, text with accounts masked."""
         self._hooks.error.append(hook)
 
+    def heed(self, is_open: Callable[[], bool]) -> None:
+        """Whether a position is open, or an order works: then somebody is told sooner that the link is away."""
+        self._standing.is_open = is_open
+
     async def wait_up(self) -> None:
         """Until it is up; at once where it is."""
         await self._standing.wait_up()

@@ -33,13 +33,15 @@ class NightTerms(Struct, frozen=True, kw_only=True):
     """What is expected, and what is too long, in seconds.
 
     No entries from `no_entries_before_s` before a window. An outage that begins inside one may last until
-    `outlast_s` after it, any other `down_alert_s`. One that comes back within `settled_s` is still the same outage.
+    `outlast_s` after it, any other `down_alert_s`, or `down_alert_open_s` while something is open. One that comes back
+    within `settled_s` is still the same outage.
     """
 
     windows: tuple[OutageWindow, ...]
     no_entries_before_s: float
     outlast_s: float
     down_alert_s: float
+    down_alert_open_s: float
     settled_s: float
 
 
@@ -105,6 +107,7 @@ class OutageWatch:
         self._nights = nights
         self._outlast_ns = round(terms.outlast_s * SECOND_NS)
         self._alert_ns = round(terms.down_alert_s * SECOND_NS)
+        self._open_ns = round(terms.down_alert_open_s * SECOND_NS)
         self._settled_ns = round(terms.settled_s * SECOND_NS)
         self._began_ns: int | None = None
         self._up_ns: int | None = None
@@ -131,9 +134,12 @@ class OutageWatch:
         """Whether it is down as planned."""
         return self._is_down and self._window is not None and now_ns < self._deadline_ns
 
-    def alarm(self, now_ns: int) -> str | None:
-        """Why a person has to be told now; None where nobody has to, or has been."""
-        if not self._is_down or self._is_told or self._began_ns is None or now_ns < self._deadline_ns:
+    def alarm(self, now_ns: int, *, is_open: bool = False) -> str | None:
+        """Why a person has to be told now; None where nobody has to, or has been. `is_open`: something is."""
+        if not self._is_down or self._is_told or self._began_ns is None:
+            return None
+        is_early = is_open and self._window is None
+        if now_ns < (min(self._deadline_ns, self._began_ns + self._open_ns) if is_early else self._deadline_ns):
             return None
         self._is_told = True
         away_s = (now_ns - self._began_ns) // SECOND_NS

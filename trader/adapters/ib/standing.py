@@ -49,6 +49,8 @@ class Standing:
         self._state = LinkState.DOWN
         self._logged = (LinkState.DOWN, self.why)
         self._was_up = False
+        self.is_open: Callable[[], bool] = _nothing_is
+        """Whether a position is open, or an order works: then somebody is told sooner that the link is away."""
         self._up = asyncio.Event()
         self._nights = Nights(nights)
         self._watch = OutageWatch(self._nights, nights)
@@ -105,10 +107,14 @@ class Standing:
             self._watch.down(self._wall_ns())
 
     def _tick(self) -> None:
-        why = self._watch.alarm(self._wall_ns())
+        why = self._watch.alarm(self._wall_ns(), is_open=self.is_open())
         if why is not None:
             self._alerts.alert(
                 AlertKind.LINK_DOWN,
                 why=f"the broker at {self._place} is {why}: {self.why}",
                 effect=f"no entries; stops stay at the broker; {TRYING}. {REMEDY}",
             )
+
+
+def _nothing_is() -> bool:
+    return False
