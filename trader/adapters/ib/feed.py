@@ -201,7 +201,6 @@ class IbFeed:
 
     async def _begin(self) -> None:
         """Subscribe. Live, a broker without data is no reason to be without its order channel: the watch goes on."""
-        self.watch.linked()
         try:
             await self._subscribe()
         except (LinkError, ConnectionError) as error:  # the second is the library's, of a socket that went
@@ -209,6 +208,7 @@ class IbFeed:
                 raise
             log.warning("bars_not_begun", why=str(error))
             self.watch.ended()
+        self.watch.linked()
 
     def _ask_quotes(self) -> None:
         if self._terms.quotes:
