@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -119,8 +119,7 @@ def alone(plan: RunPlan) -> Iterator[StateLock | None]:
 def kept(plan: RunPlan) -> Iterator[StateDb | None]:
     """The account's state where it is kept; closed at the end unless somebody has taken it over."""
     if not plan.is_kept:
-        with nullcontext():
-            yield None
+        yield None
         return
     state = StateDb(plan.folder, plan.identity)
     try:

@@ -24,7 +24,6 @@ from trader.advisor.cache import AdviceCache, CacheState
 from trader.advisor.gate import Gate, GateMemory
 from trader.book import Book
 from trader.engine import Engine
-from trader.learning import Learner
 from trader.live.paper_ledger import Simulated
 from trader.parts import Reached
 
@@ -135,11 +134,6 @@ def paper_orders(state: PaperState) -> PaperOrders:
 def kept_answers(state: CacheState, gate: GateMemory | None) -> KeptAnswers:
     """The answers that may be given again, as they are kept."""
     return KeptAnswers(advisor=state.identity, scope=state.scope, entries=state.entries, gate=gate)
-
-
-def kept_learned(learner: Learner, advisor: str) -> KeptLearned:
-    """What was learned of this advisor, as it is kept."""
-    return KeptLearned(advisor=advisor, learned=learner.learned(), unsettled=learner.unsettled())
 
 
 def cache_state(answers: KeptAnswers) -> CacheState:

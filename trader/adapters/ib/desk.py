@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from trader.adapters.ib.facts import OrderKind
 from trader.adapters.ib.orders import Draft
 from trader.adapters.ib.ours import is_operators
 from trader.adapters.state.records import Execution, IntentState, Leg
@@ -75,11 +74,6 @@ class Track(Struct, kw_only=True, eq=False):
     def remaining_qty(self) -> int:
         """Contracts still to come."""
         return self.draft.qty - self.filled_qty
-
-    @property
-    def is_market(self) -> bool:
-        """Whether it waits for no price."""
-        return self.draft.kind is OrderKind.MARKET
 
 
 class Held(Struct):

@@ -2,8 +2,6 @@
 
 from enum import StrEnum
 
-from trader.adapters.state.records import Leg
-
 
 class Reaction(StrEnum):
     """What to believe after an error that names an order.
@@ -61,16 +59,3 @@ def reaction_to(code: int) -> Reaction:
     if code in WARNINGS:
         return Reaction.NOTE
     return REACTIONS.get(code, Reaction.ASK)
-
-
-EFFECTS: dict[Leg, str] = {
-    Leg.ENTRY: "nothing is entered; what is left of the bracket is cancelled",
-    Leg.STOP: "the position is closed at the market; an entry that has not filled is taken back",
-    Leg.TARGET: "the position goes on with its stop alone",
-    Leg.CLOSE: "the broker is asked, and another close is sent under the next reference; the stop stays",
-}
-"""What follows where a new order of this leg was refused."""
-EFFECT_OF_CHANGE = (
-    "the order stands as it was; the change is tried again, then a stop's position is closed at the market"
-)
-"""What follows where a change was refused."""

@@ -5,12 +5,12 @@ verdict of an order (a status that comes with an error, and not from the wire) i
 """
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from trader.adapters.ib.contract import Pinned, as_contract
 from trader.adapters.ib.facts import BrokerOrder
-from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, IbPosition, IbTrade
+from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, IbNotedTrade, IbPosition
 from trader.adapters.ib.foreign_client import IB, IbClient
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.orders import Draft, Sending, library_order
@@ -45,20 +45,6 @@ class OrderLink(Protocol):
     def on_lost(self, hook: Callable[[str], None]) -> None: ...
 
     def on_error(self, hook: Callable[[int, int, str], None]) -> None: ...
-
-
-class LogEntry(Protocol):
-    """One line of what has become of an order in the library."""
-
-    @property
-    def errorCode(self) -> int: ...  # noqa: N802 - the library's name
-
-
-class LoggedTrade(IbTrade, Protocol):
-    """An order with the library's own notes."""
-
-    @property
-    def log(self) -> Sequence[LogEntry]: ...
 
 
 class Ears(Protocol):
@@ -173,29 +159,29 @@ class OrderWire:
             raise InvariantError(msg)
         return self._ib.client
 
-    def _opened(self, trade: LoggedTrade) -> None:
+    def _opened(self, trade: IbNotedTrade) -> None:
         self._guard(lambda: self._on_opened(trade))
 
-    def _status(self, trade: LoggedTrade) -> None:
+    def _status(self, trade: IbNotedTrade) -> None:
         self._guard(lambda: self._on_status(trade))
 
-    def _executed(self, trade: LoggedTrade, fill: IbFill) -> None:
+    def _executed(self, trade: IbNotedTrade, fill: IbFill) -> None:
         del trade
         self._guard(lambda: self._on_executed(fill))
 
-    def _commissioned(self, trade: LoggedTrade, fill: IbFill, report: IbCommissionReport) -> None:
+    def _commissioned(self, trade: IbNotedTrade, fill: IbFill, report: IbCommissionReport) -> None:
         del trade, fill
         self._guard(lambda: self._on_commissioned(report))
 
     def _positioned(self, position: IbPosition) -> None:
         self._guard(lambda: self._on_positioned(position))
 
-    def _on_opened(self, trade: LoggedTrade) -> None:
+    def _on_opened(self, trade: IbNotedTrade) -> None:
         seen = self._seen(trade)
         if seen is not None:
             self._ears.on_order(seen)
 
-    def _on_status(self, trade: LoggedTrade) -> None:
+    def _on_status(self, trade: IbNotedTrade) -> None:
         if trade.log and trade.log[-1].errorCode:
             return  # the library's own verdict on an error, and no word of the broker's
         seen = self._seen(trade)
@@ -216,7 +202,7 @@ class OrderWire:
         if position.contract.conId == self._con_id and position.account == self._account:
             self._ears.on_position(whole(position.position))
 
-    def _seen(self, trade: LoggedTrade) -> BrokerOrder | None:
+    def _seen(self, trade: IbNotedTrade) -> BrokerOrder | None:
         self.saw_id(trade.order.orderId)
         if trade.contract.conId != self._con_id or trade.order.account != self._account:
             return None
