@@ -6,11 +6,13 @@ from msgspec import Struct
 
 from trader import assembly_ib
 from trader.adapters.ib.plan import ForeignPolicy
+from trader.adapters.ib.sender import SenderTerms
 from trader.domain.instruments import instrument
 from trader.settings import Settings
 
 Wire = tuple[str, Callable[[Settings], Struct], dict[str, object]]
 NQ = instrument("NQ")
+PATIENT = SenderTerms(messages_a_window=40, window_s=1.0, disk_patience_s=2.0)
 
 
 class Own(Struct):
@@ -21,6 +23,7 @@ class Own(Struct):
     backoff_first_s: float
     backoff_max_s: float
     loop_pause_s: float
+    lost_max_s: float
 
 
 def link(settings: Settings) -> Struct:
@@ -84,6 +87,10 @@ WIRING: list[Wire] = [
     ("ib.ask_every_s=2", broker, {"ask_every_s": 2.0}),
     ("ib.unresolved_s=31", broker, {"unresolved_s": 31.0}),
     ("ib.naked_grace_s=0.5", broker, {"naked_grace_s": 0.5}),
+    ("ib.change_tries=4", broker, {"change_tries": 4}),
+    ("ib.close_tries=6", broker, {"close_tries": 6}),
+    ("ib.lost_max_min=16", link, {"lost_max_s": 960.0}),
+    ("ib.disk_patience_s=2", broker, {"sender": PATIENT}),
     ("ib.position_poll_s=31", broker, {"position_poll_s": 31.0}),
     ("ib.orders_poll_s=6", broker, {"order_poll_s": 6.0}),
     ("ib.foreign=adopt", broker, {"policy": ForeignPolicy.ADOPT}),

@@ -66,7 +66,7 @@ def link_terms(settings: Settings, *, lockstep: bool) -> LinkTerms:
         loop_pause_s=0.0 if lockstep else ib.loop_pause_s,
         sync_tries=3,
         sync_timeout_s=4 * ib.request_timeout_s,
-        lost_max_s=15 * MINUTE_S,
+        lost_max_s=ib.lost_max_min * MINUTE_S,
         own_id_every_s=MINUTE_S,
         own_id_soon_s=OWN_ID_SOON_S,
     )
@@ -141,7 +141,9 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
         account=ib.account or "",
         market=market,
         sender=SenderTerms(
-            messages_a_window=ANY_NUMBER if lockstep else MESSAGES_A_SECOND, window_s=1.0, disk_patience_s=1.0
+            messages_a_window=ANY_NUMBER if lockstep else MESSAGES_A_SECOND,
+            window_s=1.0,
+            disk_patience_s=ib.disk_patience_s,
         ),
         ack_timeout_s=ib.ack_timeout_s,
         ask_every_s=ib.ask_every_s,
@@ -149,8 +151,8 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
         naked_grace_s=ib.naked_grace_s,
         position_poll_s=0.0 if lockstep else ib.position_poll_s,
         order_poll_s=0.0 if lockstep else ib.orders_poll_s,
-        change_tries=3,
-        close_tries=5,
+        change_tries=ib.change_tries,
+        close_tries=ib.close_tries,
         commission_cents=assembly.commission_side_cents(settings, market),
         default_stop_ticks=settings.guard.protective_stop_ticks,
         policy=ForeignPolicy(ib.foreign),

@@ -85,6 +85,10 @@ class IbSettings(Section):
     stale_after_s: Annotated[float, Field(gt=0, le=600)]
     warmup_sessions: Annotated[int, Field(ge=0, le=60)]
     ask_every_s: Seconds
+    change_tries: Annotated[int, Field(ge=1, le=20)]
+    close_tries: Annotated[int, Field(ge=1, le=100)]
+    lost_max_min: Annotated[float, Field(gt=0, le=240)]
+    disk_patience_s: Annotated[float, Field(gt=0, le=10)]
     position_poll_s: Seconds
     orders_poll_s: Seconds
     margin_every_s: Seconds
