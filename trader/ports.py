@@ -106,7 +106,8 @@ class BrokerWatcher(OrderListener, Protocol):
     `on_fee`: an execution cost so many cents more (less: negative) than its fill said. `on_foreign`: somebody else has
     traded the contract on this account, by as many signed contracts. `on_naked`: a position has had no working stop for
     too long, or its stop was refused: close it. `on_doubt`: what the broker has is not certain, so no entries, None
-    once it is again. `on_broken`: an order has been in doubt for too long: protect only, until somebody starts again.
+    once it is again. `on_out_of_step`: the connection went or has to be compared anew, so no entries until the next
+    `on_doubt`. `on_broken`: an order has been in doubt for too long: protect only, until somebody starts again.
     """
 
     def on_fee(self, order_ref: str, cents: int) -> None: ...
@@ -116,6 +117,8 @@ class BrokerWatcher(OrderListener, Protocol):
     def on_naked(self, why: str) -> None: ...
 
     def on_doubt(self, why: str | None) -> None: ...
+
+    def on_out_of_step(self) -> None: ...
 
     def on_broken(self, why: str) -> None: ...
 

@@ -78,6 +78,10 @@ class Watcher:
             self._alerts.alert(AlertKind.IN_DOUBT, why=why, effect=_NO_ENTRIES)
         self._doubt = why
 
+    def on_out_of_step(self) -> None:
+        """The broker is away, or asked for everything: nobody is called for that, the link has its own alerts."""
+        self._controls.unreconciled()
+
     def on_broken(self, why: str) -> None:
         """An order has been in doubt for too long."""
         self._controls.protect_only(why)

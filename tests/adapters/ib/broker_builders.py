@@ -76,6 +76,24 @@ def a_flatten(
     return Flatten(order_ref=ref, side=side, qty=qty, reason=reason)
 
 
+def known(qty: int, stop: int = LAST - 40, **changes: Any) -> Known:
+    """What the line of an earlier life has kept."""
+    line = Known(
+        symbol="NQH20",
+        bracket=a_bracket(),
+        position_qty=qty,
+        entry_ticks=LAST + 1 if qty else 0,
+        entry_working=False,
+        closing=False,
+        stop_ticks=stop if qty else 0,
+        target_ticks=LAST + 120 if qty else 0,
+        executions=(),
+        intents=(),
+        forgotten_before_ns=0,
+    )
+    return replace(line, **changes)
+
+
 class Watcher:
     """Keeps what the broker tells. With `flattens` it closes what it hears to be naked, as the line does."""
 
@@ -90,6 +108,7 @@ class Watcher:
         self.foreign_ns = 0
         self.naked: list[str] = []
         self.doubts: list[str | None] = []
+        self.out_of_step = 0
         self.broken: list[str] = []
 
     def on_fill(self, fill: Fill) -> None:
@@ -115,6 +134,9 @@ class Watcher:
 
     def on_doubt(self, why: str | None) -> None:
         self.doubts.append(why)
+
+    def on_out_of_step(self) -> None:
+        self.out_of_step += 1
 
     def on_broken(self, why: str) -> None:
         self.broken.append(why)

@@ -30,6 +30,8 @@ from trader.adapters.ib.nights import NightTerms
 from trader.adapters.ib.wire import WireTerms
 from trader.domain.alerts import AlertKind
 from trader.gateway.gateway import Gateway
+from trader.gateway.session import Session
+from trader.gateway.wire import Fields
 
 WAIT_S = 10.0
 ACCOUNT = "DU1234567"
@@ -49,6 +51,16 @@ class Told:
     @property
     def kinds(self) -> list[AlertKind]:
         return [kind for kind, _ in self.alerts]
+
+
+def deaf_to(*messages: int) -> Callable[[Session, Fields, bytes], None]:
+    """Frames of these numbers never arrive."""
+
+    def tap(session: Session, fields: Fields, frame: bytes) -> None:
+        if fields[0] not in messages:
+            session.write(frame)
+
+    return tap
 
 
 def some_terms(port: int, **changes: Any) -> LinkTerms:

@@ -36,7 +36,7 @@ async def test_a_bracket_leaves_as_three_orders_and_its_entry_is_told(tmp_path: 
             for each in bench.gateway.exchange.book.everything
         ]
         assert sent == [
-            ("MKT", "DAY", False, "", "DU1234567"),
+            ("MKT", "DAY", True, "", "DU1234567"),
             ("LMT", "GTC", True, REF, "DU1234567"),
             ("STP", "GTC", True, REF, "DU1234567"),
         ]

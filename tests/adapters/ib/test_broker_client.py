@@ -1,13 +1,12 @@
 """What the client library gets wrong, each with what is done about it."""
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from broker_builders import LAST, NQ, REF, a_bracket, a_flatten, an_amend, trading
 from gateway_builders import some_bars
-from ib_builders import LIBRARY
+from ib_builders import LIBRARY, deaf_to
 from msgspec.structs import replace
 
 from trader.adapters.ib.orders import Sending, library_order, target_draft
@@ -15,21 +14,9 @@ from trader.adapters.ib.sender import SenderTerms
 from trader.adapters.state.records import Leg
 from trader.domain.orders import AmendCause, Cancel, ExitReason, Unfilled
 from trader.gateway.faults import Fault, Verb
-from trader.gateway.session import Session
-from trader.gateway.wire import Fields
 
 NARROW = SenderTerms(messages_a_window=20, window_s=0.5, disk_patience_s=1.0)
 STOPPED = some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))
-
-
-def deaf_to(*messages: int) -> Callable[[Session, Fields, bytes], None]:
-    """Frames of these numbers never arrive."""
-
-    def tap(session: Session, fields: Fields, frame: bytes) -> None:
-        if fields[0] not in messages:
-            session.write(frame)
-
-    return tap
 
 
 LIES = (103, 104, 135, 161, 10_147, 10_148, 10_349)

@@ -1,14 +1,11 @@
 """A second life of the broker at the same gateway: nothing sent twice, nothing forgotten, a stop in place."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from broker_builders import LAST, ME, REF, a_bracket, a_flatten, an_amend, life
+from broker_builders import LAST, ME, REF, a_bracket, a_flatten, an_amend, known, life
 from gateway_builders import running, some_bars
-from msgspec.structs import replace
 
-from trader.adapters.ib.plan import Known
 from trader.adapters.state.database import StateDb
 from trader.domain.orders import AmendCause, ExitReason, Unfilled
 from trader.gateway.checker import check
@@ -17,24 +14,6 @@ from trader.gateway.mischief import OrderMischief, play_faults
 
 EXECUTION = 11
 STOPPED = some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))
-
-
-def known(qty: int, stop: int = LAST - 40, **changes: Any) -> Known:
-    """What the line of an earlier life has kept."""
-    line = Known(
-        symbol="NQH20",
-        bracket=a_bracket(),
-        position_qty=qty,
-        entry_ticks=LAST + 1 if qty else 0,
-        entry_working=False,
-        closing=False,
-        stop_ticks=stop if qty else 0,
-        target_ticks=LAST + 120 if qty else 0,
-        executions=(),
-        intents=(),
-        forgotten_before_ns=0,
-    )
-    return replace(line, **changes)
 
 
 async def test_a_position_with_its_exits_is_taken_over_as_it_is(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from broker_builders import LAST, REF, Bench, a_bracket, a_flatten, life, trading
+from broker_builders import LAST, REF, Bench, a_bracket, a_flatten, known, life, trading
 from gateway_builders import running, some_bars
 from msgspec.structs import replace
-from test_broker_restart import known
 
 from trader.adapters.ib.plan import ForeignPolicy
 from trader.domain.actions import Side

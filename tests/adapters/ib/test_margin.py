@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from broker_builders import Bench, a_bracket, pinned, trading
 from gateway_builders import TERMS as GATEWAY
-from ib_builders import ACCOUNT, LIBRARY, reset, soon, until
+from ib_builders import ACCOUNT, LIBRARY, deaf_to, reset, soon, until
 from msgspec.structs import replace
 
 from trader.adapters.ib import margin
@@ -63,11 +63,6 @@ def a_period(initial: int, maintenance: int, available: int, excess: int) -> Mar
         initial_cents=initial * 100,
         maintenance_cents=maintenance * 100,
     )
-
-
-def deaf_to(message: int) -> Any:
-    """A tap that swallows a message of the gateway's."""
-    return lambda session, sent: [] if sent[0] == message else [sent]
 
 
 async def test_a_flat_account_is_told_what_one_contract_needs(tmp_path: Path) -> None:

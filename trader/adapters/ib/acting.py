@@ -44,10 +44,10 @@ class Actor:
             log.error("order_denied", order=bracket.order_ref, why="it was sent before")
             return
         why = self._no_entry()
-        desk = self._room.begin(bracket)
         if why is not None:
-            self._reject(desk, why)
+            self._deny(bracket.order_ref, why)
             return
+        desk = self._room.begin(bracket)
         self._put(Step(desk, desk.decision, bracket), lambda: self._send_bracket(desk, bracket))
 
     def amend(self, desk: Desk, stop_ticks: int, target_ticks: int, cause: AmendCause) -> None:
@@ -140,10 +140,13 @@ class Actor:
         return None if room.may_enter and not room.is_broken else "the broker's side is not certain"
 
     def _reject(self, desk: Desk, why: str, outcome: Unfilled = Unfilled.REJECTED) -> None:
-        log.warning("order_denied", order=desk.decision, why=why)
-        self._room.records.moved(desk.decision, IntentState.DENIED, why)
         desk.entry_told = True
-        self._room.watcher.on_unfilled(desk.decision, outcome)
+        self._deny(desk.decision, why, outcome)
+
+    def _deny(self, decision: str, why: str, outcome: Unfilled = Unfilled.REJECTED) -> None:
+        log.warning("order_denied", order=decision, why=why)
+        self._room.records.moved(decision, IntentState.DENIED, why)
+        self._room.watcher.on_unfilled(decision, outcome)
 
     def _put(self, step: Step, send: Callable[[], int]) -> None:
         room = self._room

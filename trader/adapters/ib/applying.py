@@ -56,7 +56,6 @@ class Applier:
         plan = reconcile(self._known(pinned), truth, self._room.terms.policy, moment)
         if plan.refusal is not None:
             self._refuse(plan.refusal)
-            return True
         self._say(plan)
         self._book(plan)
         self._cost(truth)
@@ -68,6 +67,11 @@ class Applier:
         for desk in list(self._room.desks.values()):
             self._actor.converge(desk)
         return is_certain
+
+    @property
+    def is_puzzled(self) -> bool:
+        """The position was not what all executions make; the broker is asked again before anybody is told."""
+        return bool(self._unexplained_qty)
 
     def _known(self, pinned: Pinned) -> Known:
         room, desk = self._room, self._room.desk
@@ -86,8 +90,14 @@ class Applier:
             executions=tuple(room.records.executions.values()),
             intents=room.records.open_intents,
             forgotten_before_ns=self.forgotten_before_ns,
-            decisions=frozenset(room.desks),
+            decisions=self._decisions(),
         )
+
+    def _decisions(self) -> frozenset[str]:
+        """Ours that the line knows: a desk without a bracket may be of an order that was found at the broker only."""
+        begun = {ref for ref, desk in self._room.desks.items() if desk.bracket is not None}
+        filled = (decision_of(each.order_ref) for each in self._room.records.executions.values())
+        return frozenset(begun | {ref for ref in filled if ref is not None})
 
     def _behind(self) -> Desk | None:
         """Whose stop is, or was last, behind the position."""
@@ -178,7 +188,7 @@ class Applier:
         desk = self._desk_of(execution)
         track = self._track_of(desk, execution)
         if track is None:
-            track = _executed_track(execution, execution.leg or Leg.CLOSE)
+            track = _executed_track(execution, execution.leg or Leg.CLOSE, desk.bracket)
             desk.tracks.append(track)
         self._hearing.book(desk, track, execution)
 
@@ -316,14 +326,15 @@ def _by_hand(plan: Plan) -> bool:
     return any(decision_of(each.order_ref) is None and not is_operators(each.order_ref) for each in plan.foreign)
 
 
-def _executed_track(execution: Execution, leg: Leg) -> Track:
-    """An order of which nothing is left but what it did."""
+def _executed_track(execution: Execution, leg: Leg, bracket: Bracket | None) -> Track:
+    """An order of which nothing is left but what it did; a leg of the bracket may have done more than this."""
+    is_of_bracket = bracket is not None and execution.order_ref == bracket.order_ref
     draft = Draft(
         order_ref=execution.order_ref or "",
         leg=leg,
         side=execution.side,
         kind=_KIND_OF[leg],
-        qty=execution.qty,
+        qty=bracket.qty if bracket is not None and is_of_bracket else execution.qty,
         price_ticks=None,
         tif="",
         outside_rth=False,

@@ -22,6 +22,7 @@ from trader.errors import LinkError
 
 log = structlog.get_logger("trader.orders")
 LOOKS = 5
+OUT_OF_STEP = "getting in step with the broker"
 LOOKS_A_TIMEOUT = 4
 HASTY_TRIES = 3
 T = TypeVar("T")
@@ -71,18 +72,24 @@ class Asker:
         if self.contract is None:
             msg = "there is no contract yet"
             raise LinkError(msg)
-        room.may_enter = False
-        room.sender.shut("getting in step with the broker")
+        self._withhold(OUT_OF_STEP)
         for track in room.live():
             track.due_s = room.now_s
         async with self._one_at_a_time:
-            try:
-                await self._look_until_certain(self.contract)
-                await room.sender.idle()
-            finally:
-                room.is_applying = False
+            await self._look_until_certain(self.contract)
         self._applier.has_synced = True
         self._judge()
+
+    def lost(self, why: str) -> None:
+        """The connection is gone: nothing is entered before everything has been asked for again."""
+        self._withhold(why)
+
+    def _withhold(self, why: str) -> None:
+        room = self._room
+        room.may_enter = False
+        room.sender.shut(why)
+        self._doubt = why
+        room.watcher.on_out_of_step()
 
     async def run(self) -> None:
         """Watch and ask, until cancelled; what watches never waits for an answer."""
@@ -153,7 +160,8 @@ class Asker:
             why = self._applier.out_of_reach.why
         elif not self._applier.may_enter:
             why = "somebody else's position or orders are on this account"
-        room.may_enter = why is None and self._applier.has_synced and not room.is_broken
+        is_known = self._applier.has_synced and not self._applier.is_puzzled
+        room.may_enter = why is None and is_known and not room.is_broken
         if why != self._doubt:
             self._doubt = why
             room.watcher.on_doubt(why)
@@ -198,18 +206,17 @@ class Asker:
         return activity != self._room.wire.activity or not self._room.sender.is_idle
 
     async def _look_until_certain(self, contract: Pinned) -> None:
+        room = self._room
         for _ in range(LOOKS):
-            before = self._room.wire.activity
-            if await self._look(contract, opens=True) and not self._has_moved(before):
+            room.sender.shut(OUT_OF_STEP)  # what the line wants meanwhile, it wants on what it knew before
+            before = room.wire.activity
+            if await self._look(contract) and not self._has_moved(before):
                 return
         msg = "the broker's side does not come to rest"
         raise LinkError(msg)
 
-    async def _look(self, contract: Pinned, patience_s: float | None = None, *, opens: bool = False) -> bool:
-        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt.
-
-        With `opens` what follows may leave, and nothing before: what is wanted meanwhile is derived from the answer.
-        """
+    async def _look(self, contract: Pinned, patience_s: float | None = None) -> bool:
+        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
         room = self._room
         await room.sender.idle()
         before, room.answered_qty = room.wire.activity, None
@@ -218,7 +225,18 @@ class Asker:
         if self._has_moved(before) or room.answered_qty not in {None, truth.position_qty}:
             return False  # what is no moment's, or was told after the answer's end
         self.truth = truth
-        if opens:
-            room.sender.open()
-            room.is_applying = True
-        return self._applier.apply(truth, contract)
+        if room.link.is_up:
+            return self._applier.apply(truth, contract)
+        return await self._apply_ahead(truth, contract)
+
+    async def _apply_ahead(self, truth: Truth, contract: Pinned) -> bool:
+        """Before the link counts as up: what follows from the answer leaves, with whatever the line asks for now."""
+        room = self._room
+        room.sender.open()
+        room.is_applying = True
+        try:
+            is_certain = self._applier.apply(truth, contract)
+            await room.sender.idle()
+        finally:
+            room.is_applying = False
+        return is_certain

@@ -171,8 +171,7 @@ class IbBroker:
         return self._asker.doubt
 
     def _lost(self, why: str) -> None:
-        self._room.may_enter = False
-        self._room.sender.shut(why)
+        self._asker.lost(why)
 
     def _guarded(self, act: Callable[[], None]) -> None:
         """Keep what the line raises for `run`: the library would only log it."""

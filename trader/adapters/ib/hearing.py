@@ -42,7 +42,8 @@ class Hearing:
         track.draft = track.rests = replace(track.draft, qty=seen.qty)
         if not track.is_cancelling:
             track.due_s = None
-            track.refused_changes = 0
+            if track.change is not None:
+                track.refused_changes = 0
             self.settle_change(track, IntentState.FILLED)
         self._room.records.rests(track)
 

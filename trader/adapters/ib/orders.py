@@ -55,7 +55,7 @@ def entry_draft(bracket: Bracket) -> Draft:
         qty=bracket.qty,
         price_ticks=None,
         tif=DAY,
-        outside_rth=False,
+        outside_rth=True,
         oca_group="",
     )
 
@@ -106,7 +106,7 @@ def close_draft(decision: str, nth: int, side: Side, qty: int, *, in_group: bool
         qty=qty,
         price_ticks=None,
         tif=DAY,
-        outside_rth=False,
+        outside_rth=True,
         oca_group=decision if in_group else "",
     )
 
@@ -142,7 +142,8 @@ def library_order(make: Callable[..., IbOrder], sending: Sending, instrument: In
 def mismatch(draft: Draft, account: str, seen: BrokerOrder) -> str | None:
     """What the broker has otherwise than it was sent, by field; None where all is the same.
 
-    Quantity and price are left out: partial fills and modifications on their way change them.
+    Quantity and price are left out: partial fills and modifications on their way change them. A market order waits for
+    no hours: what the broker makes of its `outsideRth` is the same (2109: ignored).
     """
     wrong = [
         f"{name} {is_!r} instead of {asked!r}"
@@ -150,7 +151,7 @@ def mismatch(draft: Draft, account: str, seen: BrokerOrder) -> str | None:
             ("account", seen.account == account, True),
             ("orderRef", seen.order_ref, draft.order_ref),
             ("tif", seen.tif, draft.tif),
-            ("outsideRth", seen.outside_rth, draft.outside_rth),
+            ("outsideRth", seen.outside_rth or seen.kind is OrderKind.MARKET, draft.outside_rth),
             ("side", seen.side.name, draft.side.name),
             ("type", seen.kind.value, draft.kind.value),
         )

@@ -76,7 +76,8 @@ class Resolution(Struct, frozen=True):
 class Plan(Struct, frozen=True, kw_only=True):
     """What is to be done, in this order; afterwards the broker is asked again, and then there is nothing more to do.
 
-    1. `refusal` is not None: say it and end. Nothing else of the plan is filled in.
+    1. `refusal` is not None: at a start say it and end, and nothing else of the plan is filled in; later nothing is
+       entered any more, and all that follows is done.
     2. `bracket` is not None: the line does not know this decision, whose intent was written before a crash; tell it
        (its entry works) before its executions.
     3. Book `executions` (ours, new, oldest first; with its leg where it is of the decision at work), then

@@ -82,8 +82,8 @@ class Case(Struct, frozen=True, kw_only=True):
 def reconcile(known: Known, truth: Truth, policy: ForeignPolicy, moment: Moment) -> Plan:
     """The plan; after it has been applied, the plan of the broker's next answer asks for nothing."""
     refusal = _refusal(known, truth, policy, moment)
-    if refusal is not None:
-        return Plan(refusal=refusal, alerts=(refusal,))
+    if refusal is not None and not moment.entry_may_rest:
+        return Plan(refusal=f"{refusal}; nothing was sent", alerts=(refusal,))
     bracket = at_work(known)
     news = sort_executions(known, truth.executions, bracket)
     holding = _holding(known, truth, policy, news)
@@ -105,7 +105,10 @@ def reconcile(known: Known, truth: Truth, policy: ForeignPolicy, moment: Moment)
     if guard.close_qty:
         # One for the whole position: two closes of one group would take contracts from each other.
         case = replace(case, exits=without_close(case.exits))
-    return _plan(case, guard, decision)
+    plan = _plan(case, guard, decision)
+    if refusal is not None:  # what is ours in this month is guarded all the same
+        return replace(plan, refusal=refusal, may_enter=False, alerts=(*plan.alerts, refusal))
+    return plan
 
 
 def _plan(case: Case, guard: Guard, decision: str) -> Plan:
@@ -148,7 +151,7 @@ def _refusal(known: Known, truth: Truth, policy: ForeignPolicy, moment: Moment) 
     if others and (was_elsewhere or policy is not ForeignPolicy.IGNORE):
         return (
             f"the account holds {others}, and {moment.symbol} is to be traded: close that position by hand, or trade"
-            " its month; nothing was sent"
+            " its month"
         )
     return None
 
