@@ -153,6 +153,7 @@ def broker_terms(settings: Settings, market: Instrument, *, lockstep: bool) -> B
         order_poll_s=0.0 if lockstep else ib.orders_poll_s,
         change_tries=ib.change_tries,
         close_tries=ib.close_tries,
+        exit_pause_s=MINUTE_S,
         commission_cents=assembly.commission_side_cents(settings, market),
         default_stop_ticks=settings.guard.protective_stop_ticks,
         policy=ForeignPolicy(ib.foreign),

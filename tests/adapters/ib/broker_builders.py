@@ -45,6 +45,7 @@ TERMS = BrokerTerms(
     order_poll_s=0.0,
     change_tries=2,
     close_tries=5,
+    exit_pause_s=2.0,
     commission_cents=225,
     default_stop_ticks=80,
     policy=ForeignPolicy.REFUSE,

@@ -1,5 +1,6 @@
 """No position without a stop, whatever becomes of orders: laid, closed, tidied up, told."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from trader.domain.actions import Side
 from trader.domain.orders import Cancel, ExitReason, Protect, Unfilled
 from trader.gateway.checker import Findings, check
 from trader.gateway.faults import Fault, Verb
+from trader.gateway.intake import Refusal
 from trader.gateway.orders import Resting, Status
 
 STOPPED = some_bars((8_000.0, 8_000.0, 7_985.0, 7_985.0))
@@ -189,3 +191,50 @@ async def test_a_stop_for_the_line_is_laid(tmp_path: Path) -> None:
         bench.gateway.exchange.cancel(1, bench.working[-1].spec.order_id)
         bench.broker.submit(Protect(order_ref=REF, side=Side.SELL, qty=1, stop_ticks=LAST - 30))
         await bench.until(lambda: (f"{REF}.p1", "STP", LAST - 30) in bench.resting())
+
+
+async def test_exits_that_are_all_refused_are_tried_again_ever_more_seldom(tmp_path: Path) -> None:
+    """Stop and close are refused for good; the line is told each time, and nothing runs away."""
+    async with trading(tmp_path, close_tries=3, exit_pause_s=0.4) as bench:
+        await bench.enter()
+        exchange, asked = bench.gateway.exchange, list[float]()
+
+        def refuse() -> Refusal:
+            asked.append(bench.broker._room.now_s)
+            return Refusal(201, "by the test")
+
+        exchange._quirks.refusal = refuse  # type: ignore[method-assign]
+        exchange.cancel_all()
+        await bench.until(lambda: len(asked) >= 10)
+        assert bench.watcher.broken == ["3 exits in a row were in vain, the last for: 201: by the test"]
+        waits = [after - before for before, after in pairwise(asked)]
+        assert min(waits[-3:]) >= 0.4
+        assert len(bench.watcher.naked) <= len(asked)
+
+
+async def test_an_operators_close_waits_for_no_pause(tmp_path: Path) -> None:
+    """The broker takes it by then."""
+    async with trading(tmp_path, close_tries=1, exit_pause_s=60.0, ask_every_s=30.0) as bench:
+        await bench.enter()
+        room = bench.broker._room
+        room.exit_tries.failed(room.now_s)
+        assert room.exits_wait
+        bench.broker.submit(a_flatten(reason=ExitReason.FLAT_AT))
+        await bench.broker.rest()
+        assert bench.position_qty == 1
+        bench.broker.submit(a_flatten())
+        await bench.until(lambda: not bench.position_qty)
+
+
+async def test_a_close_that_the_market_does_not_fill_is_a_doubt_until_it_does(tmp_path: Path) -> None:
+    """A halt: the position is still there, and a second order would not end it sooner."""
+    async with trading(tmp_path, unresolved_s=0.2) as bench:
+        await bench.enter()
+        bench.gateway.exchange.fills_at_once = False
+        bench.broker.submit(a_flatten())
+        await bench.until(lambda: "has not filled" in (bench.watcher.doubts[-1] or ""))
+        close = bench.gateway.exchange.book.everything[-1]
+        assert (bench.position_qty, len(bench.gateway.exchange.book.everything)) == (1, 4)
+        bench.gateway.exchange.matcher.fill_at_last(close)
+        await bench.until(lambda: not bench.position_qty)
+        await bench.until(lambda: bench.watcher.doubts[-1] is None)

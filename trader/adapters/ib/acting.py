@@ -59,11 +59,16 @@ class Actor:
         self._put(Step(desk, ref, order), lambda: self._send_amend(desk, ref, nth))
 
     def close(self, desk: Desk, reason: ExitReason, leave_qty: int | None = None) -> None:
-        """Close the position at the market but for `leave_qty` (None: as before), unless a close is on its way."""
+        """Close the position at the market but for `leave_qty` (None: as before), unless a close is on its way.
+
+        After too many in vain it is remembered, and leaves when it is time; the operator's leaves at once.
+        """
         room = self._room
         desk.close_reason = reason
         desk.leave_qty = desk.leave_qty if leave_qty is None else leave_qty
         if room.live(Leg.CLOSE) or CLOSE in self._pending or abs(room.held.qty) <= desk.leave_qty:
+            return
+        if room.exits_wait and reason is not ExitReason.OPERATOR:
             return
         nth = desk.number("c")
         order = Flatten(
@@ -95,9 +100,9 @@ class Actor:
         self._put(Step(desk, ref, Cancel(order_ref=desk.decision), EVERYTHING), lambda: self._send_cancel_all(ref))
 
     def protect(self, desk: Desk, qty: int, stop_ticks: int) -> None:
-        """Lay a stop behind a position that has none."""
+        """Lay a stop behind a position that has none; after too many exits in vain, when it is time."""
         room = self._room
-        if PROTECT in self._pending or not room.held.qty:
+        if PROTECT in self._pending or not room.held.qty or room.exits_wait:
             return
         desk.stop_ticks = stop_ticks
         nth = desk.number("p")

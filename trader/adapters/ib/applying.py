@@ -245,7 +245,7 @@ class Applier:
         desk = room.desk_of(plan.decision) if plan.decision else None
         if desk is not None and plan.protect_qty and room.stopped_qty - self._going_qty(plan) < abs(room.held.qty):
             self._actor.protect(desk, plan.protect_qty, plan.protect_ticks)
-        elif desk is not None and plan.close_qty and room.refused_closes < room.terms.close_tries:
+        elif desk is not None and plan.close_qty and not room.exits_wait:
             self._close(desk, plan.close_why)
         left = [seen for seen in plan.cancel if not self._cancel(seen)]
         self.out_of_reach.deal(left, plan.cancel, truth)

@@ -158,6 +158,8 @@ class Asker:
             why = f"nothing is known of the {draft.leg} of {draft.order_ref}"
         elif self._applier.out_of_reach.why is not None:
             why = self._applier.out_of_reach.why
+        elif self._guard.slow_close is not None:
+            why = self._guard.slow_close
         elif not self._applier.may_enter:
             why = "somebody else's position or orders are on this account"
         is_known = self._applier.has_synced and not self._applier.is_puzzled

@@ -13,6 +13,15 @@ class Guard:
         self._naked_since_s: float | None = None
         self._loose_since_s: float | None = None
         self._unheard_since_s: float | None = None
+        self._closing_since_s: float | None = None
+
+    @property
+    def slow_close(self) -> str | None:
+        """Why a close is in doubt: the broker has had it for too long. None where none is."""
+        room, since_s = self._room, self._closing_since_s
+        if since_s is None or room.now_s - since_s < room.terms.unresolved_s:
+            return None
+        return f"the close of {room.held.qty:+d} contracts has not filled: the market may stand still"
 
     @property
     def naked_qty(self) -> int:
@@ -40,7 +49,9 @@ class Guard:
         """Judge; what has lasted too long is told (naked), or asked about (loose, unheard). Again after as long."""
         room, now_s = self._room, self._room.now_s
         grace_s = room.terms.naked_grace_s
-        self._naked_since_s = _since(self._naked_since_s, now_s, lasts=bool(self.naked_qty) and room.may_send)
+        may_exit = room.may_send and not room.exits_wait
+        self._naked_since_s = _since(self._naked_since_s, now_s, lasts=bool(self.naked_qty) and may_exit)
+        self._closing_since_s = _since(self._closing_since_s, now_s, lasts=bool(room.held.qty and room.live(Leg.CLOSE)))
         self._loose_since_s = _since(self._loose_since_s, now_s, lasts=self.has_loose and room.may_send)
         if self._naked_since_s is not None and now_s - self._naked_since_s >= grace_s:
             self._naked_since_s = now_s

@@ -146,8 +146,9 @@ class Hearing:
             if track.draft.leg is Leg.ENTRY:
                 desk.entry_told = True
         if track.draft.leg is Leg.CLOSE:
-            room.refused_closes = 0
+            room.exit_tries.worked()
         if not room.held.qty:
+            room.exit_tries.worked()
             room.foreign_ref = ""
             room.close_no_more()
             if not all(map(room.reaches, room.live())):
@@ -205,6 +206,7 @@ class Hearing:
             if not desk.entry_told:
                 desk.entry_unwanted = True
             if room.held.qty:
+                room.exit_tries.failed(room.now_s)
                 room.watcher.on_naked(f"the stop of {desk.decision} was refused: {why}")
         elif room.held.qty and not room.stopped_qty and not room.live(Leg.CLOSE):
             room.ask(f"the stop of {desk.decision} has ended, and there is a position")
@@ -215,10 +217,10 @@ class Hearing:
         if not room.held.qty:
             return
         room.ask(f"a close of {desk.decision} has ended, and there is a position")
-        room.refused_closes += 1
-        if room.refused_closes >= room.terms.close_tries:
+        room.exit_tries.failed(room.now_s)
+        if room.exit_tries.are_spent:
             room.close_no_more()
-            room.break_off(f"{room.refused_closes} closes in a row were in vain, the last for: {why or 'no reason'}")
+            room.break_off(f"{room.exit_tries.count} exits in a row were in vain, the last for: {why or 'no reason'}")
             ref = track.draft.order_ref
             _, dot, nth = ref.rpartition(".")
             room.watcher.on_unfilled(f"{room.foreign_ref}{dot}{nth}" if room.foreign_ref else ref, Unfilled.REJECTED)

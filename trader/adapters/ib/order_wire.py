@@ -4,7 +4,6 @@ Orders leave by the library's protocol layer: its order calls refuse to touch wh
 verdict of an order (a status that comes with an error, and not from the wire) is never passed on.
 """
 
-import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
@@ -14,7 +13,7 @@ from trader.adapters.ib.foreign import IbCommissionReport, IbContract, IbFill, I
 from trader.adapters.ib.foreign_client import IB, IbClient
 from trader.adapters.ib.library import Library
 from trader.adapters.ib.orders import Draft, Sending, library_order
-from trader.adapters.ib.readings import execution_of, order_of, whole
+from trader.adapters.ib.readings import execution_of, number, order_of, whole
 from trader.adapters.state.records import Execution
 from trader.domain.instruments import Instrument
 from trader.errors import InvariantError, LinkError
@@ -97,6 +96,7 @@ class OrderWire:
         if ib is self._ib:
             return
         self._ib = ib
+        ib.client.updateReqId(self._above_id)  # an error names a request by a number: none that an order has had
         ib.openOrderEvent.connect(self._opened)
         ib.orderStatusEvent.connect(self._status)
         ib.execDetailsEvent.connect(self._executed)
@@ -195,8 +195,9 @@ class OrderWire:
             self._ears.on_execution(execution_of(fill, self._market), fill.execution.orderId)
 
     def _on_commissioned(self, report: IbCommissionReport) -> None:
-        if math.isfinite(report.commission):
-            self._ears.on_commission(report.execId, round(report.commission * 100))
+        commission = number(report.commission)
+        if commission is not None:
+            self._ears.on_commission(report.execId, round(commission * 100))
 
     def _on_positioned(self, position: IbPosition) -> None:
         if position.contract.conId == self._con_id and position.account == self._account:

@@ -49,5 +49,5 @@ class OutOfReach:
                 room.watcher.on_naked(self.why)
         elif may_cancel_all:
             self._actor.cancel_all(room.desk_of(decision_of(left[0].order_ref) or ""))
-            return
-        room.link.reclaim()
+        else:
+            room.link.reclaim()  # not with a position: its guard would be gone each time

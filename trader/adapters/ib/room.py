@@ -22,7 +22,8 @@ class BrokerTerms(Struct, frozen=True, kw_only=True):
     An order that nothing is heard of in `ack_timeout_s` is in doubt: the broker is asked every `ask_every_s`, and after
     `unresolved_s` in all it is given up. A position without stops of its size for `naked_grace_s` is closed. With a
     position or an order the broker is asked every `order_poll_s`, without both every `position_poll_s`. A change of an
-    order that was refused is tried `change_tries` times in all, a close `close_tries` times. `commission_cents` is a
+    order that was refused is tried `change_tries` times in all. After `close_tries` exits in a row that came to nothing
+    the daemon protects only, and tries again ever more seldom, every `exit_pause_s` in the end. `commission_cents` is a
     side's, for one contract; `default_stop_ticks` how far a stop lies behind a position for which no level is known.
     """
 
@@ -37,6 +38,7 @@ class BrokerTerms(Struct, frozen=True, kw_only=True):
     order_poll_s: float
     change_tries: int
     close_tries: int
+    exit_pause_s: float
     commission_cents: int
     default_stop_ticks: int
     policy: ForeignPolicy
@@ -45,14 +47,47 @@ class BrokerTerms(Struct, frozen=True, kw_only=True):
 DESKS_KEPT = 16
 
 
+class ExitTries:
+    """Counts the closes, and the stops laid behind a position, that came to nothing in a row.
+
+    From `free` of them on each waits before the next may leave, twice as long as the one before.
+    """
+
+    def __init__(self, free: int, first_s: float, longest_s: float) -> None:
+        self.count = 0
+        self._free = free
+        self._first_s = first_s
+        self._longest_s = longest_s
+        self._again_s = float("-inf")
+
+    @property
+    def are_spent(self) -> bool:
+        """Too many."""
+        return self.count >= self._free
+
+    def failed(self, now_s: float) -> None:
+        """One more."""
+        self.count += 1
+        if self.are_spent:
+            self._again_s = now_s + min(self._longest_s, self._first_s * 2.0 ** min(self.count - self._free, 32))
+
+    def worked(self) -> None:
+        """Something was closed, or there is nothing to close: begin again."""
+        self.count, self._again_s = 0, float("-inf")
+
+    def must_wait(self, now_s: float) -> bool:
+        """Whether it is too soon for the next one."""
+        return now_s < self._again_s
+
+
 class Room:
     """The shared part. `desk` is the decision at work, also after its position has ended; None before the first.
 
     `symbol` is the month that the position is of. `foreign_ref` is what the line calls a position that somebody else
     has opened, "" where it is ours. `others_qty` is what is left to others of the account's position; `told_qty` the
     account's as the broker has told it since it was last looked at, None where it has not, `answered_qty` the same
-    since a question was begun. `refused_closes` have ended in a row without closing anything. `taken` says why the
-    account is another process's, so that nothing may be sent; None while it is not.
+    since a question was begun. `taken` says why the account is another process's, so that nothing may be sent; None
+    while it is not.
     """
 
     def __init__(self, link: OrderLink, terms: BrokerTerms, records: OrderRecords, watcher: BrokerWatcher) -> None:
@@ -68,7 +103,7 @@ class Room:
         self.desk: Desk | None = None
         self.symbol = ""
         self.foreign_ref = ""
-        self.refused_closes = 0
+        self.exit_tries = ExitTries(terms.close_tries, terms.ask_every_s, terms.exit_pause_s)
         self.last_ticks: int | None = None
         self.may_enter = False
         self.is_applying = False
@@ -88,6 +123,11 @@ class Room:
     def now_s(self) -> float:
         """The loop's clock."""
         return asyncio.get_running_loop().time()
+
+    @property
+    def exits_wait(self) -> bool:
+        """Whether too many exits were in vain for the next one to leave already."""
+        return self.exit_tries.must_wait(self.now_s)
 
     @property
     def due_s(self) -> float:
