@@ -39,7 +39,7 @@ async def test_closes_that_are_refused_end_after_so_many_and_trading_with_them(t
         bench.broker.submit(a_flatten())
         await bench.until(lambda: bench.watcher.broken)
         await bench.calm()
-        assert "3 closes in a row were in vain" in bench.watcher.broken[0]
+        assert "3 exits in a row were in vain" in bench.watcher.broken[0]
         assert bench.watcher.unfilled == [(f"{REF}.c3", Unfilled.REJECTED)]
         assert (bench.resting()[-1], bench.position_qty) == ((REF, "STP", LAST - 40), 1)
         bench.broker.submit(a_flatten())
