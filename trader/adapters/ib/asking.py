@@ -212,13 +212,16 @@ class Asker:
         for _ in range(LOOKS):
             room.sender.shut(OUT_OF_STEP)  # what the line wants meanwhile, it wants on what it knew before
             before = room.wire.activity
-            if await self._look(contract) and not self._has_moved(before):
+            if await self._look(contract, opens=True) and not self._has_moved(before):
                 return
         msg = "the broker's side does not come to rest"
         raise LinkError(msg)
 
-    async def _look(self, contract: Pinned, patience_s: float | None = None) -> bool:
-        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt."""
+    async def _look(self, contract: Pinned, patience_s: float | None = None, *, opens: bool = False) -> bool:
+        """Ask once, and do what follows; False where the answer was of no single moment, or leaves a doubt.
+
+        With `opens` the way is shut, and opened for what follows.
+        """
         room = self._room
         await room.sender.idle()
         before, room.answered_qty = room.wire.activity, None
@@ -227,9 +230,9 @@ class Asker:
         if self._has_moved(before) or room.answered_qty not in {None, truth.position_qty}:
             return False  # what is no moment's, or was told after the answer's end
         self.truth = truth
-        if room.link.is_up:
-            return self._applier.apply(truth, contract)
-        return await self._apply_ahead(truth, contract)
+        if opens:
+            return await self._apply_ahead(truth, contract)
+        return self._applier.apply(truth, contract)
 
     async def _apply_ahead(self, truth: Truth, contract: Pinned) -> bool:
         """Before the link counts as up: what follows from the answer leaves, with whatever the line asks for now."""
