@@ -213,8 +213,22 @@ class Applier:
                 is_fresh = track.due_s is not None and track.due_s > self._room.now_s and not track.cannot_wait
                 if (track.draft.order_ref, track.draft.kind) not in there and not is_fresh:
                     is_new = track.stage is Stage.SENT
+                    if is_new and self._is_untransmitted(desk, track):
+                        continue
                     stage = Stage.REJECTED if is_new else Stage.CANCELLED
                     self._hearing.ended(desk, track, stage, "the broker has no trace of it")
+
+    def _is_untransmitted(self, desk: Desk, track: Track) -> bool:
+        """An answer does not tell of orders that were never transmitted, and a person could transmit them yet: an entry
+        without a trace is taken back, which the broker may refuse (10147), before it counts as ended; so is its target.
+        """
+        entry = desk.entry
+        if entry is None or entry.stage is not Stage.SENT or track.draft.leg is Leg.STOP:
+            return False
+        if not entry.is_cancelling and self._room.reaches(entry):
+            desk.entry_unwanted = True
+            self._actor.cancel_track(desk, entry)
+        return not entry.is_cancelling or (entry.due_s is not None and entry.due_s > self._room.now_s)
 
     def _take_over(self, plan: Plan) -> bool:
         """A difference that nothing explains is booked when it is seen twice; a position may run ahead of its fill."""
