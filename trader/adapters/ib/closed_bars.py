@@ -123,9 +123,7 @@ class ClosedBars:
         if found:
             log.warning("bars_filled", missing=missing, found=len(found))
         elif missing:
-            log.info(
-                "minutes_without_bars", missing=missing, why="no trades, as the broker tells"
-            )
+            log.info("minutes_without_bars", missing=missing, why="no trades, as the broker tells")
         self._ready.extend(found)
 
     def _close_by_clock(self) -> None:
