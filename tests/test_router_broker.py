@@ -113,7 +113,7 @@ def test_on_foreign_takes_back_an_entry_that_is_on_its_way() -> None:
 
 
 def test_flatten_takes_an_entry_back_once_however_often_it_is_asked_for() -> None:
-    """Each second of the minutes before an outage: one order, one place of the minute's count; the next entry's again."""
+    """Each second of the minutes before an outage: one order, one of the minute's count; the next entry's again."""
     floor = entered()
     for _ in range(5):
         floor.router.flatten(ExitReason.OUTAGE)

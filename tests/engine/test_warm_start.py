@@ -3,6 +3,7 @@
 from line_builders import Drive, drive, record_of
 
 from trader.domain.actions import Action
+from trader.domain.sessions import Calendar
 from trader.domain.units import MINUTE_NS
 from trader.parts import Reached
 
@@ -67,11 +68,15 @@ def test_clock_does_nothing_that_a_bar_has_done() -> None:
 
 
 def test_clock_begins_the_next_session_before_its_first_bar() -> None:
-    """What counts by session starts again at the open, and once."""
+    """What counts by session starts again at the open, and once; while bars of the old one may still come, not yet."""
     run = Drive("risk.max_trades_per_session=1").warm("10:00")
     run.win()
+    opens_ns = Calendar.load().next_open(run.session.open_ns).open_ns
+    run.engine.passage.advance(opens_ns)
     assert run.book.trades_in_session == 1
 
+    run.until("16:55").bar(minutes=5)
+    assert run.now_ns == run.session.close_ns
     run.next_session()
     run.engine.passage.advance(run.now_ns)
     assert run.book.trades_in_session == 0
