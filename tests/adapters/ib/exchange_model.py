@@ -292,7 +292,6 @@ class Daemon:
             self.position_qty += plan.foreign_qty + plan.unexplained_qty
             self._turned(was)
         yield
-        self.closing = self.closing and not plan.close_is_over
         yield from self._guards(plan)
         for each in plan.cancel:
             yield

@@ -166,6 +166,5 @@ def gist(plan: Plan) -> list[str]:
     said += [f"target to {plan.amend_target_ticks}"] if plan.amend_target_ticks is not None else []
     said += [f"{each.order_ref} is {each.state}" for each in plan.resolutions]
     said += ["entry is over"] if plan.entry_is_over else []
-    said += ["close is over"] if plan.close_is_over else []
     said += [] if plan.may_enter else ["no entries"]
     return said

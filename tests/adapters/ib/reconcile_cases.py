@@ -287,7 +287,7 @@ OWN: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         replace(LONG, closing=True, intents=(CLOSE,)),
         IN_POSITION,
         {},
-        [*HELD, "close 1", "NQ-1.c1 is denied", "close is over"],
+        [*HELD, "close 1", "NQ-1.c1 is denied"],
     ),
     (
         "the close filled while we were down",

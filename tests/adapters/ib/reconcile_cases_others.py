@@ -202,7 +202,7 @@ OTHERS: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         replace(long_of(B2), closing=True),
         truth(position_qty=2, orders=(market("NQ-1.c1", SELL),)),
         {"last_ticks": STOP},
-        ["hold +2 as NQ-1", "close 2", "cancel NQ-1.c1 MKT -1", "close is over"],
+        ["hold +2 as NQ-1", "close 2", "cancel NQ-1.c1 MKT -1"],
     ),
     (
         "somebody sold against ours, and our stop still works: ours is there",

@@ -119,7 +119,7 @@ def assert_quiet(plan: Plan) -> None:
     assert (plan.executions, plan.foreign, plan.foreign_qty, plan.unexplained_qty) == ((), (), 0, 0)
     assert (plan.cancel, plan.protect_qty, plan.close_qty) == ((), 0, 0)
     assert (plan.amend_stop_ticks, plan.amend_target_ticks) == (None, None)
-    assert (plan.bracket, plan.entry_is_over, plan.close_is_over) == (None, False, False)
+    assert (plan.bracket, plan.entry_is_over) == (None, False)
 
 
 @settings(max_examples=400, deadline=None)

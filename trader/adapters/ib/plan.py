@@ -89,8 +89,8 @@ class Plan(Struct, frozen=True, kw_only=True):
        both filling). Or `close_qty`: close at the market, because of `close_why`. Never both.
     5. `cancel`, entries first. An order of another client id cannot be cancelled by us: 10147.
     6. `amend_stop_ticks`, `amend_target_ticks`: modify `stop` and `target`, which else stay as they are.
-    7. Move the intents by `resolutions`. `entry_is_over`, `close_is_over`: tell the line `on_unfilled`, what it waits
-       for will not come.
+    7. Move the intents by `resolutions`. `entry_is_over`: tell the line `on_unfilled`, what it waits for will not come.
+       A close that is over is no case of its own: its position is closed again, by `close_qty`.
     8. Say `remarks` to the log, `alerts` to a person; `may_enter` is whether anything here stands against entries.
 
     `decision` names what is laid behind the position (`protect_ref`, `close_ref`); "" where nothing is. `stop`,
@@ -121,7 +121,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     amend_target_ticks: int | None = None
     resolutions: tuple[Resolution, ...] = ()
     entry_is_over: bool = False
-    close_is_over: bool = False
     may_enter: bool = False
     remarks: tuple[str, ...] = ()
     alerts: tuple[str, ...] = ()

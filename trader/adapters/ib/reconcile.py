@@ -137,7 +137,6 @@ def _plan(case: Case, guard: Guard, decision: str) -> Plan:
         amend_target_ticks=guard.amend_target_ticks,
         resolutions=resolve(case.known, case.truth, None if exits.stop is None else exits.stop.price_ticks),
         entry_is_over=_entry_is_over(case),
-        close_is_over=case.known.closing and exits.close is None and bool(holding.qty),
         may_enter=not (case.is_foreign and case.policy is ForeignPolicy.REFUSE),
         remarks=remarks,
         alerts=alerts,
