@@ -90,14 +90,8 @@ class Applier:
             executions=tuple(room.records.executions.values()),
             intents=room.records.open_intents,
             forgotten_before_ns=self.forgotten_before_ns,
-            decisions=self._decisions(),
+            decisions=_decisions(room),
         )
-
-    def _decisions(self) -> frozenset[str]:
-        """Ours that the line knows: a desk without a bracket may be of an order that was found at the broker only."""
-        begun = {ref for ref, desk in self._room.desks.items() if desk.bracket is not None}
-        filled = (decision_of(each.order_ref) for each in self._room.records.executions.values())
-        return frozenset(begun | {ref for ref in filled if ref is not None})
 
     def _behind(self) -> Desk | None:
         """Whose stop is, or was last, behind the position."""
@@ -186,17 +180,11 @@ class Applier:
 
     def _book_one(self, execution: Execution) -> None:
         desk = self._desk_of(execution)
-        track = self._track_of(desk, execution)
+        track = _track_of(desk, execution)
         if track is None:
             track = _executed_track(execution, execution.leg or Leg.CLOSE, desk.bracket)
             desk.tracks.append(track)
         self._hearing.book(desk, track, execution)
-
-    def _track_of(self, desk: Desk, execution: Execution) -> Track | None:
-        """By its leg, where that was found out; an earlier decision's by the broker's number."""
-        if execution.leg is not None:
-            return desk.find(execution.order_ref or "", execution.leg)
-        return next((t for t in desk.tracks if t.perm_id and t.perm_id == execution.perm_id), None)
 
     def _desk_of(self, execution: Execution) -> Desk:
         """What the operator's command has closed is of the decision whose position it was."""
@@ -257,7 +245,7 @@ class Applier:
         if self._unexplained_qty or room.held.qty != plan.position_qty or not room.may_send:
             return
         desk = room.desk_of(plan.decision) if plan.decision else None
-        if desk is not None and plan.protect_qty and room.stopped_qty - self._going_qty(plan) < abs(room.held.qty):
+        if desk is not None and plan.protect_qty and room.stopped_qty - _going_qty(room, plan) < abs(room.held.qty):
             self._actor.protect(desk, plan.protect_qty, plan.protect_ticks)
         elif desk is not None and plan.close_qty and not room.exits_wait:
             self._close(desk, plan.close_why)
@@ -266,13 +254,6 @@ class Applier:
         stop_ticks, target_ticks = plan.amend_stop_ticks, plan.amend_target_ticks
         if desk is not None and (stop_ticks is not None or target_ticks is not None):
             self._amend(desk, stop_ticks, target_ticks)
-
-    def _going_qty(self, plan: Plan) -> int:
-        """Contracts of the stops that are cancelled now, or already: they cover nothing any more."""
-        room = self._room
-        gone = {seen.perm_id for seen in plan.cancel}
-        stops = [track for track in room.live(Leg.STOP) if room.guards(track)]
-        return sum(track.remaining_qty for track in stops if track.is_cancelling or track.perm_id in gone)
 
     def _close(self, desk: Desk, why: str) -> None:
         """What is to be closed already is closed on: its close waits for the wire, or left after the broker was asked,
@@ -333,6 +314,27 @@ def _track(seen: BrokerOrder, leg: Leg, booked_qty: int) -> Track:
         perm_id=seen.perm_id,
         filled_qty=booked_qty,
     )
+
+
+def _decisions(room: Room) -> frozenset[str]:
+    """Ours that the line knows: a desk without a bracket may be of an order that was found at the broker only."""
+    begun = {ref for ref, desk in room.desks.items() if desk.bracket is not None}
+    filled = (decision_of(each.order_ref) for each in room.records.executions.values())
+    return frozenset(begun | {ref for ref in filled if ref is not None})
+
+
+def _track_of(desk: Desk, execution: Execution) -> Track | None:
+    """By its leg, where that was found out; an earlier decision's by the broker's number."""
+    if execution.leg is not None:
+        return desk.find(execution.order_ref or "", execution.leg)
+    return next((t for t in desk.tracks if t.perm_id and t.perm_id == execution.perm_id), None)
+
+
+def _going_qty(room: Room, plan: Plan) -> int:
+    """Contracts of the stops that are cancelled now, or already: they cover nothing any more."""
+    gone = {seen.perm_id for seen in plan.cancel}
+    stops = [track for track in room.live(Leg.STOP) if room.guards(track)]
+    return sum(track.remaining_qty for track in stops if track.is_cancelling or track.perm_id in gone)
 
 
 def _by_hand(plan: Plan) -> bool:
