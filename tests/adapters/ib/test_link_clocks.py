@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from gateway_builders import running
-from ib_builders import QUIET_NS, Told, hook_of, linked, reset, silent_port, soon, until
+from ib_builders import QUIET_NS, Told, hook_of, linked, reset, silent_port, some_terms, soon, until
 
 from trader.adapters.ib.clocks import Backoff
 from trader.adapters.ib.link import Link, LinkState
-from trader.adapters.ib.nights import EVERY_DAY, OutageWindow
+from trader.adapters.ib.nights import EVERY_DAY, Nights, OutageWindow
 from trader.domain.alerts import AlertKind
 from trader.domain.units import SECOND_NS
 from trader.gateway.layouts import error
@@ -281,10 +281,11 @@ def test_a_reset_inside_its_window_is_an_expected_outage_with_no_entries_before_
 
     async def story() -> None:
         terms: dict[str, Any] = {**LIVE, "windows": (window,)}
+        nights = Nights(some_terms(0, **terms).nights)
         async with running() as gateway, linked(gateway, told=told, wall_ns=wall_ns, **terms) as link:
-            assert link.no_entries is None
+            assert nights.no_entries(wall_ns()) is None
             await asyncio.sleep(6 * 60.0)
-            assert link.no_entries == "reset is near"
+            assert nights.no_entries(wall_ns()) == "reset"
             assert link.is_up
             await asyncio.sleep(20 * 60.0)
             gateway.server.is_refusing = True
@@ -295,7 +296,7 @@ def test_a_reset_inside_its_window_is_an_expected_outage_with_no_entries_before_
             await asyncio.sleep(61.0)
             assert link.is_up
             await asyncio.sleep(30 * 60.0)
-            assert link.no_entries is None
+            assert nights.no_entries(wall_ns()) is None
 
     in_virtual_time(story)
     assert told.kinds == []

@@ -64,14 +64,6 @@ class Link:
         return not self._supervisor.dialer.is_fallback
 
     @property
-    def no_entries(self) -> str | None:
-        """What speaks against entries though it is up: the fallback's id, or a window that is near; else None."""
-        if not self.may_trade:
-            return "the client id is in use elsewhere; this connection may only flatten"
-        near = self._standing.near_window
-        return None if near is None else f"{near} is near"
-
-    @property
     def why(self) -> str:
         """Why it stands as it does."""
         return self._standing.why

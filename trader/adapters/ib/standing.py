@@ -52,8 +52,7 @@ class Standing:
         self.is_open: Callable[[], bool] = _nothing_is
         """Whether a position is open, or an order works: then somebody is told sooner that the link is away."""
         self._up = asyncio.Event()
-        self._nights = Nights(nights)
-        self._watch = OutageWatch(self._nights, nights)
+        self._watch = OutageWatch(Nights(nights), nights)
         tick_s = min(_TICK_S, loop_pause_s / _TICKS_A_PAUSE) if loop_pause_s else _TICK_S
         self._clock = PauseClock(loop_pause_s, tick_s, wall_ns)
 
@@ -68,11 +67,6 @@ class Standing:
     def is_up(self) -> bool:
         """Whether everybody is in step, and the loop has not stood still since."""
         return self._state is LinkState.UP and not self._clock.is_late
-
-    @property
-    def near_window(self) -> str | None:
-        """The window for which nothing is entered any more, None where none is near."""
-        return self._nights.no_entries(self._wall_ns())
 
     async def wait_up(self) -> None:
         """Until it is up; at once where it is."""
