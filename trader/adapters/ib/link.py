@@ -68,12 +68,6 @@ class Link:
         """Why it stands as it does."""
         return self._standing.why
 
-    @property
-    def silent_s(self) -> float:
-        """Seconds since the last bytes of the broker, 0 while there is no connection."""
-        wire = self._supervisor.wire
-        return 0.0 if wire is None else wire.silent_s
-
     def on_sync(self, hook: SyncHook) -> None:
         """Await this after each connection, 1101, 1102 and pause; LinkError from it means: try again."""
         self._hooks.sync.append(hook)
