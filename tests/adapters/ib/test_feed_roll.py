@@ -48,7 +48,7 @@ async def test_the_month_stays_while_a_position_is_held_and_changes_once_it_is_g
         for _ in range(OLD_MINUTES + 3):
             gateway.step()
         await desk.have(OLD_MINUTES)
-        assert desk.feed.roll_due(gateway.market.now_ns)
+        assert gateway.market.now_ns >= OLD_CLOSES_NS
         for _ in range(10):  # time for all that a roll would ask for
             await desk.link.probe()
         assert desk.feed.pinned.symbol == "NQZ19"
@@ -58,13 +58,6 @@ async def test_the_month_stays_while_a_position_is_held_and_changes_once_it_is_g
         bars = await desk.have(OLD_MINUTES + 3)
         assert [bar.ts_open_ns - NEW_OPENS_NS for bar in bars[OLD_MINUTES:]] == [0, MINUTE_NS, 2 * MINUTE_NS]
         assert bars[OLD_MINUTES].roll_offset == OFFSET
-
-
-async def test_a_roll_is_due_from_the_close_of_the_last_session() -> None:
-    """By the rule, Friday evening."""
-    async with running(two_months(), history_bars=FIRST) as gateway, feeding(gateway, reads=False) as desk:
-        assert not desk.feed.roll_due(OLD_CLOSES_NS - 1)
-        assert desk.feed.roll_due(OLD_CLOSES_NS)
 
 
 async def test_in_lockstep_the_new_months_first_bar_closes_the_old_ones_last() -> None:

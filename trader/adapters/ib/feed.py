@@ -133,10 +133,6 @@ class IbFeed:
         """Hand out nothing more."""
         self.closed.stop()
 
-    def roll_due(self, now_ns: int) -> bool:
-        """Whether another month is the front by the rule."""
-        return now_ns >= self._month.until_ns
-
     async def history(self, before_ns: int, *, bars: int = 0, sessions: int = 0) -> list[Bar]:
         """The last `bars`, or those of the last `sessions` (the open one is the first), that had closed at `before_ns`,
         each of the month that was the front. LinkError where they are not complete."""
