@@ -12,7 +12,7 @@ from ib_builders import ACCOUNT, LIBRARY, linked, relinked, soon
 from trader.adapters.ib.contract import Pinned
 from trader.adapters.ib.facts import Funds, OrderKind, Truth
 from trader.adapters.ib.link import Link
-from trader.adapters.ib.truth import fetch_funds, fetch_orders, fetch_position, fetch_truth
+from trader.adapters.ib.truth import fetch_executions, fetch_funds, fetch_truth
 from trader.domain.actions import Side
 from trader.errors import LinkError
 from trader.gateway.contracts import Wanted
@@ -248,17 +248,6 @@ async def test_each_question_about_the_account_is_taken_back() -> None:
         assert len(cancelled) == 3
 
 
-async def test_orders_and_position_can_be_asked_for_alone() -> None:
-    """For looks in between."""
-    async with asking() as (gateway, link, _):
-        pinned = pinned_of(gateway)
-        send_bracket(link, gateway)
-        await soon(link.probe())
-        assert len(await soon(fetch_orders(link, pinned, ACCOUNT))) == 2
-        assert await soon(fetch_position(link, pinned, ACCOUNT)) == 2
-        assert await soon(fetch_position(link, pinned, "DU7654321")) == 0
-
-
 async def test_a_lost_connection_in_the_middle_is_an_error_of_the_link() -> None:
     """Not an empty answer."""
     async with asking(Fault(do=Verb.DROP, rate=1.0, message=OPEN_ORDER_END)) as (gateway, _, ask):
@@ -275,8 +264,7 @@ async def test_a_socket_that_went_before_a_question_is_an_error_of_the_link() ->
         questions = (
             ask,
             lambda: fetch_funds(link, ACCOUNT),
-            lambda: fetch_orders(link, pinned, ACCOUNT),
-            lambda: fetch_position(link, pinned, ACCOUNT),
+            lambda: fetch_executions(link, pinned, ACCOUNT),
         )
         for question in questions:
             link.ib.client.disconnect()

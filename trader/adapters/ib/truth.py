@@ -52,7 +52,7 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
     return Truth(
         position_qty=position_qty,
         entry_ticks=entry_ticks,
-        orders=orders_among(look.trades, pinned, account),
+        orders=_orders_among(look.trades, pinned, account),
         executions=_executions(look.fills, link.ib.fills(), pinned, account),
         elsewhere=tuple(
             sorted(
@@ -67,12 +67,6 @@ async def fetch_truth(link: TruthLink, pinned: Pinned, account: str, clock: Call
     )
 
 
-async def fetch_orders(link: TruthLink, pinned: Pinned, account: str) -> tuple[BrokerOrder, ...]:
-    """The open orders of every client on this contract; LinkError where the answer has no end."""
-    with lost_is_told():
-        return orders_among(await link.ask("all open orders", link.ib.reqAllOpenOrdersAsync()), pinned, account)
-
-
 async def fetch_executions(link: TruthLink, pinned: Pinned, account: str) -> tuple[Execution, ...]:
     """The executions on this contract that the broker tells of, oldest first, with their costs as far as it has told.
 
@@ -81,12 +75,6 @@ async def fetch_executions(link: TruthLink, pinned: Pinned, account: str) -> tup
     with lost_is_told():
         fills = await link.ask("executions", link.ib.reqExecutionsAsync())
         return _executions(fills, link.ib.fills(), pinned, account)
-
-
-async def fetch_position(link: TruthLink, pinned: Pinned, account: str) -> int:
-    """The signed position in this contract; LinkError where the answer has no end."""
-    with lost_is_told():
-        return _held(await _positions(link, account), pinned, instrument(pinned.market))[1]
 
 
 async def fetch_funds(link: TruthLink, account: str) -> Funds:
@@ -178,7 +166,7 @@ def _executions(
     return tuple(sorted(found, key=lambda execution: execution.ts_ns))
 
 
-def orders_among(trades: Iterable[IbTrade], pinned: Pinned, account: str) -> tuple[BrokerOrder, ...]:
+def _orders_among(trades: Iterable[IbTrade], pinned: Pinned, account: str) -> tuple[BrokerOrder, ...]:
     """The account's on this contract that have not ended, each once, out of the answer to a question for open orders.
 
     What is in the answer is at the broker, unless the wire itself has said since that it has ended.
