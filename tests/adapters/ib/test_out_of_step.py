@@ -7,7 +7,7 @@ from gateway_builders import running, some_bars
 from ib_builders import deaf_to
 
 from trader.adapters.state.database import StateDb
-from trader.domain.orders import ExitReason, Order, Unfilled
+from trader.domain.orders import ExitReason, Order, Unfilled, foreign_ref
 from trader.gateway.contracts import Wanted
 from trader.gateway.faults import Fault, Verb
 from trader.gateway.layouts import Request
@@ -138,3 +138,27 @@ async def test_an_entry_that_filled_in_parts_between_two_lives_is_one_entry(tmp_
             await bench.calm()
             assert [(fill.qty, fill.remaining_qty) for fill in bench.watcher.fills] == [(1, 1), (1, 0)]
             assert (bench.watcher.naked, bench.position_qty) == ([], 2)
+
+
+async def test_what_an_exit_too_many_has_opened_is_closed_under_the_name_that_the_line_has_for_it(
+    tmp_path: Path,
+) -> None:
+    """A person closes a position of theirs; the stop behind it fills when its cancel is on the way."""
+    async with trading(tmp_path, columns=STOPPED, position_poll_s=0.05) as bench:
+        bench.gateway.exchange.trade_by_hand(1)
+        await bench.until(lambda: bench.working)
+        await bench.calm()
+        name = foreign_ref(bench.watcher.foreign_ns)
+        stop = bench.working[0]
+
+        def gate(session: object, number: int, fields: list[str]) -> bool:
+            del session, fields
+            if number == Request.CANCEL_ORDER and stop.is_working:
+                bench.gateway.exchange.matcher.fill_at_last(stop)
+            return True
+
+        bench.gateway.server.gate = gate
+        bench.gateway.exchange.trade_by_hand(-1)
+        await bench.until(lambda: bench.watcher.exits and not bench.position_qty)
+        await bench.calm()
+        assert {fill.order_ref for fill in bench.watcher.fills} == {name}

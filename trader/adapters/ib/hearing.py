@@ -139,6 +139,7 @@ class Hearing:
         room = self._room
         was_over = track.draft.leg is Leg.ENTRY and not track.stage.is_live
         room.records.executed(replace(execution, leg=track.draft.leg))
+        before_qty = room.held.qty
         fill = self._named(desk.take(execution, track))
         if track.stage is Stage.FILLED:
             room.records.gone(track)
@@ -151,6 +152,8 @@ class Hearing:
             room.exit_tries.worked()
             room.foreign_ref = ""
             room.close_no_more()
+        elif before_qty * room.held.qty <= 0 and fill.reason is not None:
+            room.foreign_ref = fill.order_ref  # an exit too many: so the line calls what it has opened
             if not all(map(room.reaches, room.live())):
                 room.ask("orders of another client id are left over")
         elif abs(room.held.qty) <= desk.leave_qty:

@@ -83,8 +83,8 @@ class ExitTries:
 class Room:
     """The shared part. `desk` is the decision at work, also after its position has ended; None before the first.
 
-    `symbol` is the month that the position is of. `foreign_ref` is what the line calls a position that somebody else
-    has opened, "" where it is ours. `others_qty` is what is left to others of the account's position; `told_qty` the
+    `symbol` is the month that the position is of. `foreign_ref` is what the line calls a position that no entry of
+    ours has opened, "" where one has. `others_qty` is what is left to others of the account's position; `told_qty` the
     account's as the broker has told it since it was last looked at, None where it has not, `answered_qty` the same
     since a question was begun. `taken` says why the account is another process's, so that nothing may be sent; None
     while it is not.
