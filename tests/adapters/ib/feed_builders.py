@@ -92,6 +92,11 @@ class Desk:
         for session in self.gateway.server.sessions:
             session.wants.forget_market()
 
+    async def renewed(self) -> None:
+        """Wait until the feed has asked for what was forgotten again, and has been answered."""
+        await until(lambda: any(session.wants.history for session in self.gateway.server.sessions))
+        await self.link.probe()
+
     async def have(self, bars: int) -> list[Bar]:
         """Wait until so many have been handed out."""
         async with asyncio.timeout(WAIT_S):

@@ -164,7 +164,7 @@ async def test_a_stream_that_died_without_a_word_is_subscribed_to_anew_and_its_g
         desk.forget()
         for _ in range(4):
             gateway.step()
-        await until(lambda: desk.feed.watch.renewed)
+        await desk.renewed()
         gateway.step()
         assert await desk.have(6) == told(columns, FIRST, FIRST + 6)
 
@@ -188,7 +188,7 @@ async def test_a_stream_that_the_broker_has_ended_is_subscribed_to_anew_at_once(
         await desk.have(1)
         desk.complain(code, text)
         desk.forget()
-        await until(lambda: desk.feed.watch.renewed)
+        await desk.renewed()
         gateway.step()
         assert await desk.have(2) == told(columns, FIRST, FIRST + 2)
 

@@ -43,7 +43,6 @@ class FeedWatch:
         renew: Callable[[], Awaitable[None]],
     ) -> None:
         self.on_stale: Callable[[bool], None] | None = None
-        self.renewed = 0
         self._terms = terms
         self._alerts = alerts
         self._now_ns = now_ns
@@ -143,7 +142,6 @@ class FeedWatch:
         except (LinkError, ConnectionError) as error:  # the second is the library's, of a socket that went
             log.warning("bars_not_renewed", why=str(error))
         else:
-            self.renewed += 1
             self._is_dead = False
 
     def _look(self) -> None:
