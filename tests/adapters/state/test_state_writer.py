@@ -69,16 +69,11 @@ async def test_what_was_waited_for_is_on_the_disk_with_all_before_it(desks: Desk
     assert desk.writer.close()
     assert content_of(reopened(desk.folder)) == states_after(tmp_path / "lived")[-1]
     assert desk.troubles == []
-    times = desk.writer.commit_times()
-    assert times is not None
-    assert 2 <= times.commits <= len(STEPS)
-    assert 0 < times.median_ms <= times.p99_ms <= times.worst_ms
 
 
 async def test_result_and_error_of_a_change_come_back_to_who_waits(desks: Desks) -> None:
     """A change that contradicts the state takes itself back, and the others go on."""
     desk = desks()
-    assert desk.writer.commit_times() is None
     assert await desk.writer.durable(lambda state: state.executed(ENTRY_FILL)) is Noted.NEW
     await desk.writer.durable(lambda state: state.intend("d1", "d1", BRACKET, 60))
     with pytest.raises(InvariantError, match="sent twice"):

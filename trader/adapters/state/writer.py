@@ -9,8 +9,6 @@ written: entries stop, protection goes on.
 import asyncio
 import queue
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,7 +23,6 @@ from trader.errors import StateFailedError
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
-MEASURED_COMMITS = 1_000
 COMMIT_MAX_CHANGES = 256
 
 
@@ -34,15 +31,6 @@ class WriterLimits(Struct, frozen=True, kw_only=True):
 
     queue_changes: int
     patience_s: float
-
-
-class CommitTimes(Struct, frozen=True, kw_only=True):
-    """Of the last commits, in milliseconds, from the first change's being taken to the disk's answer."""
-
-    commits: int
-    median_ms: float
-    p99_ms: float
-    worst_ms: float
 
 
 class _Change(Generic[T]):
@@ -86,7 +74,6 @@ class StateWriter:
         self._failed: str | None = None
         self._queue: queue.Queue[_Change[object] | None] = queue.Queue(limits.queue_changes)
         self._turn: list[Callable[[StateDb], object]] = []
-        self._times_ns: deque[int] = deque(maxlen=MEASURED_COMMITS)
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
 
@@ -150,18 +137,6 @@ class StateWriter:
             why = f"the disk has not answered in {self._limits.patience_s:g} s"
             raise self._fail(why) from None
 
-    def commit_times(self) -> CommitTimes | None:
-        """How long commits have taken lately; None before the first."""
-        times = sorted(self._times_ns.copy())
-        if not times:
-            return None
-        return CommitTimes(
-            commits=len(times),
-            median_ms=times[len(times) // 2] / 1e6,
-            p99_ms=times[len(times) * 99 // 100] / 1e6,
-            worst_ms=times[-1] / 1e6,
-        )
-
     def close(self) -> bool:
         """Write what is queued and let go of the file; False if it was not all written. Waits no longer than patience.
 
@@ -220,7 +195,6 @@ class StateWriter:
         return changes, True
 
     def _write(self, changes: list[_Change[object]]) -> None:
-        begun_ns = time.perf_counter_ns()
         written = 0
         try:
             if self._failed is None:
@@ -229,7 +203,6 @@ class StateWriter:
         except StateFailedError as error:
             written = 0
             self._fail(str(error))
-        self._times_ns.append(time.perf_counter_ns() - begun_ns)
         for change in changes[:written]:
             change.tell()
         for change in changes[written:]:
