@@ -210,5 +210,4 @@ def known_of(line: RouterState, account: AccountView, kept: State) -> Known:
         target_ticks=account.target_ticks,
         executions=kept.executions,
         intents=tuple(intent for intent in kept.intents if intent.state not in ENDED),
-        forgotten_before_ns=0,
     )

@@ -90,7 +90,6 @@ def known(qty: int, stop: int = LAST - 40, **changes: Any) -> Known:
         target_ticks=LAST + 120 if qty else 0,
         executions=(),
         intents=(),
-        forgotten_before_ns=0,
     )
     return replace(line, **changes)
 

@@ -264,7 +264,6 @@ class Daemon:
             target_ticks=self.target_ticks,
             executions=tuple(self.executions),
             intents=tuple(each for each in self.intents.values() if each.state not in ENDED),
-            forgotten_before_ns=0,
         )
 
     def moment(self, **changes: bool) -> Moment:

@@ -28,7 +28,6 @@ FLAT = Known(
     target_ticks=0,
     executions=(),
     intents=(),
-    forgotten_before_ns=0,
 )
 NOTHING = Truth(position_qty=0, entry_ticks=0, orders=(), executions=(), elsewhere=(), funds=NO_FUNDS, ts_ns=MORNING_NS)
 

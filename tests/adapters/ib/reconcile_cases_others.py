@@ -145,13 +145,6 @@ OTHERS: list[tuple[str, Known, Truth, dict[str, Any], list[str]]] = [
         {},
         HELD,
     ),
-    (
-        "an execution of a session that is compared and forgotten",
-        replace(known(), forgotten_before_ns=MORNING_NS),
-        truth(executions=(BY_HAND, SOLD_BY_HAND, ENTERED)),
-        {},
-        [],
-    ),
     # what is easily taken for something else
     (
         "a stop that was never transmitted guards nothing",

@@ -43,7 +43,6 @@ class Applier:
         self._said: tuple[str, ...] = ()
         self.out_of_reach = OutOfReach(room, actor)
         self.on_untold: Callable[[Bracket], None] = _nobody
-        self.forgotten_before_ns = 0
         self.has_synced = False
         self.may_enter = False
 
@@ -89,7 +88,6 @@ class Applier:
             target_ticks=behind.target_ticks if behind is not None and qty else 0,
             executions=tuple(room.records.executions.values()),
             intents=room.records.open_intents,
-            forgotten_before_ns=self.forgotten_before_ns,
             decisions=_decisions(room),
         )
 

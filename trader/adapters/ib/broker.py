@@ -64,7 +64,6 @@ class IbBroker:
     def restore(self, known: Known, kept: State) -> None:
         """Go on where an earlier life ended, before the first synchronisation; `known` is the line's side of it."""
         restore(self._room, known, kept)
-        self._applier.forgotten_before_ns = known.forgotten_before_ns
 
     def log_first(self, newest_line: Callable[[], LineKept]) -> None:
         """Have the log's newest line, as it is when an order is taken, on the disk before that leaves."""

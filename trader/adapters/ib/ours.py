@@ -64,8 +64,6 @@ def sort_executions(known: Known, told: Iterable[Execution], bracket: Bracket | 
         if before is not None:
             if (before.qty, before.price_ticks, before.side) != (each.qty, each.price_ticks, each.side):
                 corrected.append(each)
-        elif each.ts_ns < known.forgotten_before_ns:
-            continue
         elif bracket is not None and (is_operators(each.order_ref) or decision_of(each.order_ref) == bracket.order_ref):
             ours.append(replace(each, leg=leg_of(each, bracket, known.target_ticks)))
         elif decision_of(each.order_ref) in known.decisions:

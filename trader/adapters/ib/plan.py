@@ -27,9 +27,9 @@ class Known(Struct, frozen=True, kw_only=True):
 
     `symbol` is the month that the position is of (any when flat), `order_ref` what the line calls it ("" when flat or
     not known). `bracket` is the line's decision at work, also after
-    its position has ended. `executions` are all that the state still has (also those of others), `intents` those that
-    have not ended, oldest first. Executions from before `forgotten_before_ns` were booked, compared and dropped: they
-    are never new. `decisions` are all of ours that the line knows: an order of one that has ended may still fill.
+    its position has ended. `executions` are all that the state still has (also those of others): it keeps them longer
+    than the broker tells of them, which are new otherwise. `intents` are those that have not ended, oldest first.
+    `decisions` are all of ours that the line knows: an order of one that has ended may still fill.
     """
 
     symbol: str
@@ -43,7 +43,6 @@ class Known(Struct, frozen=True, kw_only=True):
     target_ticks: int
     executions: tuple[Execution, ...]
     intents: tuple[Intent, ...]
-    forgotten_before_ns: int
     decisions: frozenset[str] = frozenset()
 
 
