@@ -256,7 +256,11 @@ class IbVenue:
         return last.ticks if is_late and last is not None else None
 
     async def _in_step(self) -> None:
-        """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more."""
+        """Probe until the gateway lets the bar go on: it answers with a whole minute while it waits for more.
+
+        Counting here would not do: what was sent while a probe was on its way counts for the next one there, and what
+        the bar then trades may arrive together with the answer.
+        """
         while True:
             if self._broker is not None:
                 await self._broker.idle()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from trader.domain.actions import Side
 from trader.domain.orders import AmendCause, ExitReason, Fill, Unfilled
+from trader.domain.units import MINUTE_NS
 from trader.gateway.orders import OrderSpec
 from trader.gateway.playing import Lockstep, play
 
@@ -127,7 +128,9 @@ async def test_in_lockstep_a_decision_is_carried_out_before_its_bar_trades(tmp_p
             for number in range(5):
                 if number == 1:
                     bench.broker.submit(a_bracket())
-                await bench.broker.settle()
+                await bench.broker.idle()
+                while not await bench.link.probe() % MINUTE_NS:
+                    await bench.broker.idle()
             await bench.until(lambda: bench.watcher.exits)
             playing.cancel()
         assert bench.watcher.exits == [(1, LAST - 41, ExitReason.STOP)]

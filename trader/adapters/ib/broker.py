@@ -25,7 +25,6 @@ from trader.adapters.state.records import State
 from trader.adapters.state.writer import StateWriter
 from trader.domain.bars import Bar
 from trader.domain.orders import Amend, Bracket, Cancel, Flatten, Order, Protect
-from trader.domain.units import MINUTE_NS
 from trader.kernels import matching
 from trader.ports import BrokerWatcher
 
@@ -141,18 +140,6 @@ class IbBroker:
     async def idle(self) -> None:
         """Until everything that was taken has left, or has been denied."""
         await self._room.sender.idle()
-
-    async def settle(self) -> None:
-        """In lockstep: until the gateway has found a probe quiet, which it says by a time that is no whole minute.
-
-        Counting here would not do: what was sent while a probe was on its way counts for the next one there, and what
-        the bar then trades may arrive together with the answer.
-        """
-        room = self._room
-        while True:
-            await room.sender.idle()
-            if await room.link.probe() % MINUTE_NS:
-                return
 
     async def rest(self) -> None:
         """Outside of lockstep: until a probe has found nothing new on this side."""
