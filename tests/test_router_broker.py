@@ -1,12 +1,10 @@
 """What only a real broker does: fees that were others, trades of somebody else, fills that come late or in parts."""
 
-import pytest
 from msgspec.structs import replace
 from router_floor import LIMITS, MINUTE_NS, NOW_NS, Floor
 
 from trader.domain.actions import Action, Side
 from trader.domain.orders import Amend, AmendCause, Bracket, Cancel, ExitReason, Flatten, Protect, Unfilled
-from trader.errors import InvariantError
 from trader.news import Adjustment, ForeignTrade
 from trader.risk.gate import Refusal
 from trader.risk.margin import MarginFigures, MarginPeriod, MarginRule
@@ -285,50 +283,6 @@ def test_protect_without_a_position_sends_nothing() -> None:
     floor = Floor()
     assert not floor.router.protect(990)
     assert floor.broker.orders == []
-
-
-def test_adopt_makes_the_broker_s_position_ours() -> None:
-    """A state was lost: position, entry and levels are the broker's, and stops tighten from there."""
-    floor = Floor()
-    floor.router.adopt("A-7", 2, 1_005, 980, 1_080)
-    view = floor.book.view()
-    assert (view.position_qty, view.entry_ticks, view.stop_ticks, view.target_ticks) == (2, 1_005, 980, 1_080)
-    assert (view.initial_risk_cents, view.working) == (25 * 500 * 2, False)
-    assert floor.broker.orders == []
-
-    floor.approve(Action.MOVE_TO_BE)
-    floor.router.release()
-    floor.fill(Side.SELL, 1_007, qty=2, order_ref="A-7", reason=ExitReason.BREAK_EVEN)
-    assert floor.broker.orders == [
-        Amend(order_ref="A-7", cause=AmendCause.BREAK_EVEN, stop_ticks=1_007, target_ticks=1_080)
-    ]
-    assert (floor.book.position_qty, floor.router.drain_results()[1][0].pnl_cents) == (0, 2 * 2 * 500 - 225)
-
-
-def test_adopt_of_what_the_book_has_changes_levels_only() -> None:
-    """Our own fills know the entry better than the broker's average; a stop that rests elsewhere is where it is."""
-    floor = Floor().long()
-    floor.router.adopt("r1", 1, 1_002, 965, None)
-
-    view = floor.book.view()
-    assert (view.entry_ticks, view.stop_ticks, view.target_ticks, view.working) == (1_001, 965, 0, False)
-    assert not floor.router.has_news
-
-
-def test_adopt_without_a_stop_waits_for_protection() -> None:
-    """No action but HOLD until there is one."""
-    floor = Floor()
-    floor.router.adopt("A-7", -1, 1_005, None, None)
-    assert floor.book.working
-    floor.router.protect(1_030)
-    assert floor.broker.orders == [Protect(order_ref="A-7", side=Side.BUY, qty=1, stop_ticks=1_030)]
-    assert not floor.book.working
-
-
-def test_adopt_without_a_position_is_an_error() -> None:
-    """There is nothing to adopt."""
-    with pytest.raises(InvariantError, match="'A-7' was adopted"):
-        Floor().router.adopt("A-7", 0, 0, None, None)
 
 
 def test_expect_waits_for_an_entry_that_left_before_the_crash() -> None:

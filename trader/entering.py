@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from trader.book import Book
-from trader.domain.actions import Side
 from trader.domain.orders import AmendCause, Bracket, Cancel, ExitReason, Fill
 from trader.holding import Holding
 from trader.outbox import Outbox
@@ -100,25 +99,6 @@ class Entering:
         elif bracket is not None:
             holding.protect(view.entry_ticks - side * bracket.stop_distance_ticks)
         holding.close(ExitReason.UNPROTECTED, at_once=True)
-
-    def adopt(
-        self, order_ref: str, signed_qty: int, entry_ticks: int, stop_ticks: int | None, target_ticks: int | None
-    ) -> None:
-        """The bracket that must have been sent for these levels is the one at work, unless it is known already."""
-        self._is_spent = False
-        if self._bracket is not None and self._bracket.order_ref == order_ref:
-            return
-        self._bracket, self._entry_working = None, False
-        if stop_ticks is not None and target_ticks is not None:
-            self._bracket = Bracket(
-                order_ref=order_ref,
-                side=Side.BUY if signed_qty > 0 else Side.SELL,
-                qty=abs(signed_qty),
-                stop_distance_ticks=abs(entry_ticks - stop_ticks),
-                target_distance_ticks=abs(target_ticks - entry_ticks),
-                stop_ticks=stop_ticks,
-                target_ticks=target_ticks,
-            )
 
     def mark_working(self) -> None:
         """HOLD is all there is while something is on its way, or a position has no stop, or is none of ours."""

@@ -184,12 +184,6 @@ class Holding:
         """No close is under way any more: it may be sent again."""
         self._closing_ref, self._closing_qty, self._close_reason = "", 0, None
 
-    def adopt(self, order_ref: str, stop_ticks: int, target_ticks: int) -> None:
-        """It is this bracket's from now on, with these levels, 0 where none rests."""
-        self._trip.begin(self._outbox.now_ns)
-        self._order_ref = order_ref
-        self._book.rest_levels(stop_ticks, target_ticks)
-
     def state(self) -> HoldingState:
         """What a restart needs."""
         return HoldingState(

@@ -71,10 +71,6 @@ class RoundTrip:
             self._opened_ns = fill.ts_ns
         return Booked(booked, position, after, trade)
 
-    def begin(self, ts_ns: int) -> None:
-        """A position was found that has no fill: its trade counts from now on."""
-        self._opened_ns = self._opened_ns or ts_ns
-
     def state(self) -> RoundTripState:
         """What a restart needs."""
         return RoundTripState(opened_ns=self._opened_ns, exit_qty=self._exit_qty, exit_ticks=self._exit_ticks)

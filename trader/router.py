@@ -11,7 +11,6 @@ from trader.book import Book
 from trader.domain.actions import Action, Side
 from trader.domain.orders import AmendCause, Bracket, ExitReason, Fill, Unfilled
 from trader.entering import Entering, EnteringState
-from trader.errors import InvariantError
 from trader.holding import Holding, HoldingState
 from trader.news import Adjustment, ForeignTrade, News
 from trader.outbox import Outbox
@@ -123,28 +122,6 @@ class Router(News):
         self._entering.expect(bracket)
         self._entering.mark_working()
 
-    def adopt(
-        self, order_ref: str, signed_qty: int, entry_ticks: int, stop_ticks: int | None, target_ticks: int | None
-    ) -> None:
-        """At a start: the position that the broker has, and the levels that rest behind it (None: none does).
-
-        Where the book has another position, the difference is booked at `entry_ticks`, the broker's average, and told
-        as a foreign trade. `protect` is for a position without a stop. InvariantError without a position.
-        """
-        if not signed_qty:
-            msg = f"{order_ref!r} was adopted without a position"
-            raise InvariantError(msg)
-        missing_qty = signed_qty - self._book.position_qty
-        if missing_qty:
-            now_ns = self._outbox.now_ns
-            if self._holding.take_foreign(missing_qty, entry_ticks, now_ns).trade is not None:
-                self._gate.close_ended()
-            self.foreign.append(ForeignTrade(missing_qty, entry_ticks, now_ns))
-        self._holding.adopt(order_ref, stop_ticks or 0, target_ticks or 0)
-        self._gate.adopt(order_ref, stop_ticks)
-        self._entering.adopt(order_ref, signed_qty, entry_ticks, stop_ticks, target_ticks)
-        self._entering.mark_working()
-
     def on_fill(self, fill: Fill) -> None:
         """Book an execution; after an entry's last fill anchor its bracket there, once.
 
@@ -191,7 +168,7 @@ class Router(News):
     def on_foreign(self, signed_qty: int, price_ticks: int, ts_ns: int) -> None:
         """Somebody else has traded: book it, and take back an entry that is on its way.
 
-        A position that this opens has no levels, and allows no action but HOLD, before `protect` or `adopt`.
+        A position that this opens has no levels, and allows no action but HOLD, before `protect`.
         """
         if signed_qty:
             self.foreign.append(ForeignTrade(signed_qty, price_ticks, ts_ns))
@@ -236,5 +213,5 @@ class Router(News):
         if booked.trade is not None:
             self._gate.close_ended()
         if booked.has_opened:
-            self._gate.adopt(self._holding.order_ref, None)
+            self._gate.adopt(self._holding.order_ref)
         self._entering.on_other(booked, is_stray=is_stray)

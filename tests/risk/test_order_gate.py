@@ -195,7 +195,7 @@ def test_check_of_the_same_decision_after_a_restart_is_refused() -> None:
 def test_adopted_and_expected_references_are_known_and_never_sent_again() -> None:
     """What was found at the broker belongs to a decision that has been carried out."""
     gate = a_gate()
-    gate.adopt("a", 47_940)
+    gate.adopt("a")
     gate.expect(a_bracket("b"), NOW_NS)
     gate.demand_known("a")
     gate.demand_known("b")

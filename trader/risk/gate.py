@@ -114,11 +114,11 @@ class OrderGate:
         if bracket.order_ref not in self._refs:
             self._note(bracket, now_ns)
 
-    def adopt(self, order_ref: str, stop_ticks: int | None) -> None:
-        """A position is known by this reference; None where the stop behind it is the account's."""
+    def adopt(self, order_ref: str) -> None:
+        """A position is known by this reference; the stop behind it is the account's."""
         if order_ref not in self._refs:
             self._refs.append(order_ref)
-        self._stop_ticks = stop_ticks
+        self._stop_ticks = None
 
     def demand_known(self, order_ref: str) -> None:
         """InvariantError for a reference under which nothing was let through, and nothing adopted."""
