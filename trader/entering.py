@@ -10,11 +10,15 @@ from trader.round_trip import Booked
 
 
 class EnteringState(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`entry_working`: the entry has not ended. `is_spent`: stop and target rest no more, or never did."""
+    """`entry_working`: the entry has not ended. `is_spent`: stop and target rest no more, or never did.
+
+    `is_taken_back`: the order that cancels the entry has left; a state of before this was kept says nothing of it.
+    """
 
     bracket: Bracket | None
     entry_working: bool
     is_spent: bool
+    is_taken_back: bool = False
 
 
 class Entering:
@@ -112,6 +116,7 @@ class Entering:
             bracket=self._bracket,
             entry_working=self._entry_working,
             is_spent=self._is_spent,
+            is_taken_back=self._is_taken_back,
         )
 
     def restore(self, state: EnteringState) -> None:
@@ -119,3 +124,4 @@ class Entering:
         self._bracket = state.bracket
         self._entry_working = state.entry_working
         self._is_spent = state.is_spent
+        self._is_taken_back = state.is_taken_back

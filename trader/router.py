@@ -183,6 +183,7 @@ class Router(News):
             bracket=entering.bracket,
             entry_working=entering.entry_working,
             is_spent=entering.is_spent,
+            is_taken_back=entering.is_taken_back,
             holding=self._holding.state(),
             gate=self._gate.state(),
         )

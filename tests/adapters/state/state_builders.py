@@ -107,7 +107,11 @@ TRIP = RoundTripState(opened_ns=70, exit_qty=1, exit_ticks=48_003)
 HOLDING = HoldingState(
     order_ref="d1", foreign_qty=0, closing_ref="d1", closing_qty=1, close_reason=ExitReason.FLAT_AT, trip=TRIP
 )
-LINE = LineMemory(router=RouterState(bracket=BRACKET, entry_working=True, is_spent=True, holding=HOLDING, gate=GATE))
+LINE = LineMemory(
+    router=RouterState(
+        bracket=BRACKET, entry_working=True, is_spent=True, is_taken_back=True, holding=HOLDING, gate=GATE
+    )
+)
 PROGRESS = Progress(
     ts_close_ns=120, symbol="NQH9", session_date="2019-01-02", bars=14, carried_cents=-5, is_exhausted=False
 )

@@ -28,7 +28,7 @@ from trader.adapters.state.shapes import KINDS, RECORDS, Kind, fingerprint
 from trader.errors import InvariantError, StateDamagedError
 from trader.kernels import book as book_kernel
 
-SHAPES_OF_VERSION = {1: "1494e84aa7ee3b037d0c9df2089023a1070ab6a1c5d3fc327e18e04d65136150"}
+SHAPES_OF_VERSION = {1: "4fe62cdf3312644061a9106eec0fd07959faaa22406012d7c53483dc94be3849"}
 
 
 @pytest.fixture
