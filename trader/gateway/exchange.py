@@ -96,6 +96,8 @@ class Exchange:
             if is_late:
                 order.portions.clear()
                 self.matcher.fill_at_last(order)
+                if order.is_working:  # what its parent had not filled: that part is cancelled all the same
+                    self.matcher.end(order, Status.CANCELLED, "")
 
     def cancel_all(self) -> None:
         """Cancel the orders of every client."""

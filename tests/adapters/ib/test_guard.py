@@ -238,3 +238,17 @@ async def test_a_close_that_the_market_does_not_fill_is_a_doubt_until_it_does(tm
         bench.gateway.exchange.matcher.fill_at_last(close)
         await bench.until(lambda: not bench.position_qty)
         await bench.until(lambda: bench.watcher.doubts[-1] is None)
+
+
+async def test_an_order_that_had_ended_and_works_again_is_asked_about_and_ended(tmp_path: Path) -> None:
+    """Its end was told, then that it works: nobody would look for it before the next poll."""
+    async with trading(tmp_path, columns=STOPPED) as bench:
+        await bench.enter()
+        target = bench.working[0]
+        bench.gateway.step()
+        await bench.until(lambda: bench.watcher.exits)
+        await bench.calm()
+        target.status = Status.SUBMITTED
+        bench.gateway.exchange.book._alive.append(target)
+        bench.gateway.exchange._notices.on_order(target)
+        await bench.until(lambda: not target.is_working)

@@ -28,8 +28,12 @@ class Hearing:
     def on_order(self, seen: BrokerOrder) -> None:
         """openOrder: the order stands like this."""
         desk, track = self._find(seen)
-        if desk is not None and track is not None and track.stage.is_live:
+        if desk is None or track is None:
+            return
+        if track.stage.is_live:
             self.stands(desk, track, seen)
+        elif seen.is_working:
+            self._room.ask(f"the {track.draft.leg} of {desk.decision} works, and had ended")
 
     def stands(self, desk: Desk, track: Track, seen: BrokerOrder) -> None:
         """The broker has this order, so."""
