@@ -210,6 +210,8 @@ class Session:
         context = contextvars.copy_context()
         context.run(LIFE.set, self._life)
         plan = run_plan(gateway.port, self._folder)
+        while (plan.log_folder / plan.stamp.run_id).exists():  # lives follow each other faster than a second
+            plan = run_plan(gateway.port, self._folder)
         return asyncio.get_running_loop().create_task(self._serve(plan, self._life), context=context)
 
     async def _serve(self, plan: RunPlan, life: Life) -> None:

@@ -179,6 +179,12 @@ class _Wire(_SelectorSocketTransport):
                 self._owner.record.sent(bytes(data))
             super().write(data)
 
+    def let_go(self) -> None:
+        """It has no socket any more: whoever tidies the dead up must not touch the next one under the same number."""
+        self._closing = True
+        self._conn_lost = 1
+        self._buffer.clear()
+
 
 class CrashLoop(VirtualLoop):
     """Steps of a dead life are left out; its sockets are cut when it is buried."""
@@ -225,8 +231,11 @@ class CrashLoop(VirtualLoop):
 
     def _cut(self, held: socket.socket) -> None:
         fd = held.fileno()
-        if fd >= 0:
-            self._remove_reader(fd)
-            self._remove_writer(fd)
-            self._transports.pop(fd, None)
-            held.close()
+        if fd < 0:
+            return
+        self._remove_reader(fd)
+        self._remove_writer(fd)
+        transport = self._transports.pop(fd, None)
+        if isinstance(transport, _Wire):
+            transport.let_go()
+        held.close()
