@@ -33,7 +33,7 @@ class Hearing:
         if track.stage.is_live:
             self.stands(desk, track, seen)
         elif seen.is_working:
-            self._room.ask(f"the {track.draft.leg} of {desk.decision} works, and had ended")
+            self._works_again(desk, track)
 
     def stands(self, desk: Desk, track: Track, seen: BrokerOrder) -> None:
         """The broker has this order, so."""
@@ -54,7 +54,11 @@ class Hearing:
     def on_status(self, seen: BrokerOrder, status: str) -> None:
         """orderStatus, from the wire."""
         desk, track = self._find(seen)
-        if desk is None or track is None or not track.stage.is_live:
+        if desk is None or track is None:
+            return
+        if not track.stage.is_live:
+            if status in _WORKS:
+                self._works_again(desk, track)
             return
         if status in _CANCELLED:
             self.ended(desk, track, Stage.CANCELLED, "")
@@ -66,6 +70,10 @@ class Hearing:
             self._acknowledged(track, seen)
             if track.change is None and not track.is_cancelling:
                 track.due_s = None
+
+    def _works_again(self, desk: Desk, track: Track) -> None:
+        """Words may come in another order than they were sent: the broker's answer counts."""
+        self._room.ask(f"the {track.draft.leg} of {desk.decision} works, and had ended")
 
     def on_execution(self, execution: Execution, order_id: int) -> None:
         """execDetails; the same one again changes nothing."""
