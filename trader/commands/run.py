@@ -87,8 +87,7 @@ async def serve(
             await prepare(parts, alerts)
             has_run = False
             try:
-                gear = _gear(plan, parts, desk, running)
-                daemon = Daemon(replace(gear, watch=_watch(made, desk, taken, lock)))
+                daemon = Daemon(_gear(plan, parts, desk, running, _watch(made, desk, taken, lock)))
                 if begins is not None:
                     begins(parts, daemon)
                 has_run = await daemon.serve()
@@ -125,7 +124,7 @@ def _watch(made: Run, desk: Desk, taken: Taken, lock: StateLock | None) -> Calla
     return watch
 
 
-def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> Gear:
+def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile, watch: Callable[[], None]) -> Gear:
     made, restored = parts.run, parts.restored
     for remark in restored.remarks:
         log.warning("restored", remark=remark)
@@ -166,7 +165,7 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile) -> 
         restored=restored,
         on_warm=on_warm,
         on_up=on_up,
-        watch=_nothing,
+        watch=watch,
         tick_s=TICK_S,
     )
 
@@ -200,10 +199,6 @@ async def _controlled(plan: RunPlan, desk: Desk) -> AsyncIterator[None]:
 
 def _on_fault(error: Exception) -> None:
     log.error("fault", error=repr(error), trace="".join(format_exception(error)))
-
-
-def _nothing() -> None:
-    """Nothing is watched yet."""
 
 
 def _place(parts: Assembled, plan: RunPlan, taken: Taken) -> Place:
