@@ -50,7 +50,10 @@ class Keeper:
         self._writer.soon(lambda state: state.keep(configuration))
 
     async def on_disk(self) -> None:
-        """Come back when all that was kept so far is on the disk; StateFailedError where it cannot be."""
+        """Come back when all that was kept so far is on the disk; StateFailedError where it cannot be.
+
+        A run never waits for the disk: this is for tests, which read what was kept, or stop a run at a known moment.
+        """
         await self._writer.durable(_nothing)
 
     def _keep(self) -> None:
