@@ -263,6 +263,19 @@ def test_release_of_a_close_that_waited_while_the_position_changed_is_the_only_o
     assert (floor.book.position_qty, floor.router.closing) == (-1, True)
 
 
+def test_release_closes_no_more_than_was_left_where_somebody_adds_to_it_before() -> None:
+    """What the line and the gate count as being closed is what leaves: else a second close would go out beside it."""
+    floor = entered(3)
+    floor.fill(Side.BUY, 1_001, qty=3)
+    floor.broker.orders.clear()
+    floor.router.flatten(ExitReason.OPERATOR)
+    floor.fill(Side.SELL, 980, nth=2, qty=2, remaining_qty=1, reason=ExitReason.STOP)
+    floor.router.on_foreign(1, 981, NOW_NS)
+    floor.router.release()
+
+    assert floor.broker.orders == [a_close(1, why=ExitReason.OPERATOR)]
+
+
 def test_on_unfilled_of_a_close_by_its_own_reference_leaves_the_entry_at_work() -> None:
     """Both are under way; the close is refused, and may be sent again."""
     floor = entered(2)

@@ -174,6 +174,7 @@ class Holding:
         """Its own orders have closed so much; what came while all of it was being closed is closed as well."""
         if self._outbox.holds_close:
             self._closing_qty = min(self._closing_qty, abs(self._book.position_qty))
+            self._outbox.fit_close(self._closing_qty)
             return
         reason = self._close_reason
         self._closing_qty = max(self._closing_qty - qty, 0)

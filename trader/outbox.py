@@ -77,6 +77,12 @@ class Outbox:
                 order = replace(order, qty=open_qty)
             self._hand_over(order)
 
+    def fit_close(self, qty: int) -> None:
+        """A close that waits is of no more than `qty`, also where somebody adds to the position before it leaves."""
+        self._waiting = [
+            replace(order, qty=min(order.qty, qty)) if isinstance(order, Flatten) else order for order in self._waiting
+        ]
+
     def withdraw(self) -> None:
         """The position is gone: what waits to close or to move it does not leave, and is told as refused."""
         for order in self._waiting:
