@@ -152,7 +152,7 @@ class Hearing:
         was_over = track.draft.leg is Leg.ENTRY and not track.stage.is_live
         room.records.executed(replace(execution, leg=track.draft.leg))
         before_qty = room.held.qty
-        fill = self._named(desk.take(execution, track))
+        fill = _named(self._room, desk.take(execution, track))
         if track.stage is Stage.FILLED:
             room.records.gone(track)
             self._note_end(desk, track, "")
@@ -240,11 +240,6 @@ class Hearing:
             _, dot, nth = ref.rpartition(".")
             room.watcher.on_unfilled(f"{room.foreign_ref}{dot}{nth}" if room.foreign_ref else ref, Unfilled.REJECTED)
 
-    def _named(self, fill: Fill) -> Fill:
-        """As the line calls the position, where somebody else has opened it."""
-        ref = self._room.foreign_ref
-        return replace(fill, order_ref=ref) if ref and fill.reason is not None else fill
-
     def _acknowledged(self, track: Track, seen: BrokerOrder) -> None:
         track.perm_id = seen.perm_id
         track.order_id = seen.order_id or track.order_id
@@ -282,3 +277,9 @@ class Hearing:
         if desk.bracket is None:
             return desk, same[-1] if same else None
         return desk, desk.find(execution.order_ref or "", leg_of(execution, desk.bracket, desk.target_ticks))
+
+
+def _named(room: Room, fill: Fill) -> Fill:
+    """As the line calls the position, where somebody else has opened it."""
+    ref = room.foreign_ref
+    return replace(fill, order_ref=ref) if ref and fill.reason is not None else fill
