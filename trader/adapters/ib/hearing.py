@@ -4,11 +4,12 @@ import structlog
 from msgspec.structs import replace
 
 from trader.adapters.ib.acting import Actor
+from trader.adapters.ib.costs import Costs
 from trader.adapters.ib.desk import INTENT_STATES, Desk, Stage, Track
 from trader.adapters.ib.facts import BrokerOrder, named
 from trader.adapters.ib.order_errors import Reaction, reaction_to
 from trader.adapters.ib.orders import mismatch
-from trader.adapters.ib.ours import decision_of, is_operators, leg_of
+from trader.adapters.ib.ours import decision_of, leg_of
 from trader.adapters.ib.room import Room
 from trader.adapters.state.records import Execution, IntentState, Leg
 from trader.domain.orders import Fill, Unfilled
@@ -24,6 +25,7 @@ class Hearing:
     def __init__(self, room: Room, actor: Actor) -> None:
         self._room = room
         self._actor = actor
+        self._costs = Costs(room)
 
     def on_order(self, seen: BrokerOrder) -> None:
         """openOrder: the order stands like this."""
@@ -94,13 +96,7 @@ class Hearing:
 
     def on_commission(self, exec_id: str, cents: int) -> None:
         """commissionReport: what it cost beyond what was booked."""
-        room = self._room
-        execution = room.records.find(exec_id)
-        if execution is None or execution.commission_cents is not None:
-            return
-        told = replace(execution, commission_cents=cents)
-        room.records.executed(told)
-        self._tell_cost(told, cents)
+        self._costs.heard(exec_id, cents)
 
     def on_position(self, qty: int) -> None:
         """The account's position, told because it has changed or because somebody asked; its executions may lag."""
@@ -171,8 +167,7 @@ class Hearing:
         elif abs(room.held.qty) <= desk.leave_qty:
             desk.close_reason, desk.leave_qty = None, 0  # what is left is somebody else's
         room.watcher.on_fill(fill)
-        if execution.commission_cents is not None:
-            self._tell_cost(execution, execution.commission_cents)
+        self._costs.tell(execution)
         if room.taken() is None:  # else whoever has the account closes what is open
             self._see_to(desk, track, execution, fill, was_over=was_over)
 
@@ -200,15 +195,6 @@ class Hearing:
         if not desk.entry_told:
             desk.entry_told = True
             self._room.watcher.on_unfilled(desk.decision, Unfilled.REJECTED if is_refused else Unfilled.CANCELLED)
-
-    def _tell_cost(self, execution: Execution, cents: int) -> None:
-        """The line has booked the fill at the configured cost: what it cost beyond that."""
-        own, decision = self._room.desk, decision_of(execution.order_ref)
-        if own is not None and is_operators(execution.order_ref):
-            decision = own.decision
-        more = cents - self._room.terms.commission_cents * execution.qty
-        if decision is not None and more:
-            self._room.watcher.on_fee(decision, more)
 
     def _note_end(self, desk: Desk, track: Track, why: str) -> None:
         """A bracket's intent ends with its entry; every other order has its own."""
