@@ -58,6 +58,41 @@ async def test_killed_with_a_position_and_started_on_a_broken_file_it_protects_a
 
 
 @pytest.mark.parametrize("is_open", [True, False])
+async def test_a_state_that_cannot_be_read_is_left_as_it_is_and_what_the_broker_says_is_open_is_protected(
+    tmp_path: Path, is_open: bool
+) -> None:
+    """Stop and target stay, nothing is entered; with nothing open it says what is wrong, and exit 66."""
+    async with running(quiet_bars(), history_bars=HISTORY) as gateway:
+        options = daemon_options(tmp_path, gateway.port)
+        async with trader(tmp_path, *options) as first:
+            await said(first, "started")
+            if is_open:
+                await until_open(gateway)
+            first.kill()
+            await first.wait()
+        for extra in (tmp_path / "state").glob("state.db-*"):
+            extra.unlink()
+        kept = tmp_path / "state" / "state.db"
+        kept.write_bytes(kept.read_bytes()[:4_096] + b"not as it was written" * 400)
+        damaged, orders = kept.read_bytes(), len(gateway.exchange.book.everything)
+        async with trader(tmp_path, *options) as second:
+            if is_open:
+                why = await said(second, "protect_only")
+                await said(second, "started")
+                gateway.step()
+                gateway.step()
+                second.send_signal(signal.SIGTERM)
+                assert await second.wait() == 0
+                assert "state.db" in str(why["why"])
+            else:
+                assert await second.wait() == 66
+        assert kept.read_bytes() == damaged
+        placed, works = gateway.exchange.book.everything[orders:], gateway.exchange.book.working()
+        assert (placed, [each.kind.value for each in works]) == ([], ["LMT", "STP"] if is_open else [])
+        assert check(gateway.ledger.entries, until_s=gateway.ledger.now_s).is_clean
+
+
+@pytest.mark.parametrize("is_open", [True, False])
 async def test_what_is_broken_decides_how_a_start_goes_on_with_something_open_and_ends_it_without(
     tmp_path: Path, is_open: bool
 ) -> None:

@@ -29,8 +29,8 @@ from trader.commands.advisor_figures import advisor_figures, advisor_lines
 from trader.commands.run_gear import Assembled
 from trader.commands.run_ib import Outside
 from trader.commands.run_lines import PositionLines, configure_lines
-from trader.commands.run_plan import RunPlan, Wiring, alone, kept
-from trader.commands.run_protect import assembled, good_of, plan_or_protect, prepare, withhold
+from trader.commands.run_plan import RunPlan, Wiring, alone
+from trader.commands.run_protect import assembled, good_of, kept_or_spare, plan_or_protect, prepare, withhold
 from trader.desk import Desk
 from trader.domain.alerts import AlertKind
 from trader.domain.bars import Bar
@@ -53,7 +53,7 @@ def run(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wirin
     configure_lines()
     signal.signal(signal.SIGTERM, _leave)  # until the loop takes over: nothing is open yet
     plan = plan_or_protect(bars, files, short, wiring)
-    with alone(plan) as lock, kept(plan) as state:
+    with alone(plan) as lock, kept_or_spare(plan) as (plan, state):
         made = asyncio.run(serve(plan, state, lock, LogAlerts()))
     if made is None:
         return
@@ -142,6 +142,8 @@ def _gear(plan: RunPlan, parts: Assembled, desk: Desk, running: RunningFile, wat
         log.info("warmed_up", bars=len(bars))
 
     def on_up() -> None:
+        if plan.lost is not None and not made.engine.parts.book.position_qty:
+            raise plan.lost
         if plan.source is None:
             running.begin()
         if parts.keeper is not None and not plan.protects:

@@ -17,7 +17,7 @@ from trader.app import BarsFacts, open_bundle
 from trader.commands.common import facts_for_log, open_source
 from trader.domain.instruments import Instrument, instrument
 from trader.domain.sessions import Calendar
-from trader.errors import UsageError
+from trader.errors import TraderError, UsageError
 from trader.options import BarOptions
 from trader.settings import Settings, identity_of, verify_armed
 
@@ -43,7 +43,8 @@ class Wiring(Struct, frozen=True, kw_only=True):
 class RunPlan(Struct, frozen=True, kw_only=True):
     """A run that can be put together. `source` is None where bars come from a broker, `speed` where nothing waits.
 
-    `protects`: why it only protects what is open, "" where it trades.
+    `protects`: why it only protects what is open, "" where it trades. `lost` is what is wrong with its state, which is
+    then not touched: the broker alone says what is open.
     """
 
     settings: Settings
@@ -56,6 +57,7 @@ class RunPlan(Struct, frozen=True, kw_only=True):
     speed: float | None
     stamp: LiveStamp
     protects: str = ""
+    lost: TraderError | None = None
 
     @property
     def folder(self) -> Path:
@@ -123,6 +125,7 @@ def kept(plan: RunPlan) -> Iterator[StateDb | None]:
         return
     state = StateDb(plan.folder, plan.identity)
     try:
+        state.snapshot()  # what cannot be read is found now
         yield state
     finally:
         state.close()

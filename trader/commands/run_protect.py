@@ -2,26 +2,38 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from msgspec.structs import replace
 
 from trader.adapters.state.database import StateDb, kept_identity
-from trader.adapters.state.records import AccountIdentity, GoodConfiguration, State
+from trader.adapters.state.records import AccountIdentity, BrokerName, GoodConfiguration, State
 from trader.adapters.state.running import RunningFile
 from trader.app import open_bundle
 from trader.commands.common import settings_from
 from trader.commands.run_gear import Assembled, put_together
 from trader.commands.run_ib import Outside
-from trader.commands.run_plan import IB, RunPlan, Wiring, plan_run
+from trader.commands.run_plan import IB, RunPlan, Wiring, kept, plan_run
 from trader.domain.alerts import AlertKind
 from trader.domain.sessions import Calendar
-from trader.errors import AccessError, BundleError, ConfigurationError, TraderError
+from trader.errors import (
+    AccessError,
+    BundleError,
+    ConfigurationError,
+    StateDamagedError,
+    StateFailedError,
+    TraderError,
+)
 from trader.live.starting import Start, StartKind, choose_start
 from trader.options import BarOptions, FileOptions, ShortOptions
 from trader.ports import Alerts
 from trader.settings import Settings, full_hash
 from trader.settings.whole import as_yaml, from_yaml, state_dir_named, without_model
+
+MEMORY = Path("/dev/shm")  # noqa: S108 -- a folder of this user's own in it: the disk may be what is broken
 
 
 def plan_or_protect(bars: BarOptions, files: FileOptions, short: ShortOptions, wiring: Wiring) -> RunPlan:
@@ -41,6 +53,29 @@ def plan_or_protect(bars: BarOptions, files: FileOptions, short: ShortOptions, w
         if wiring.feed != IB or isinstance(error, AccessError):
             raise
         return _without_model(error, settings, bars, wiring)
+
+
+@contextmanager
+def kept_or_spare(plan: RunPlan) -> Iterator[tuple[RunPlan, StateDb | None]]:
+    """The run with its state; where that cannot be opened and orders go to a broker, one that protects what the broker
+    says is open, with a state that is forgotten at its end. The broken one is left as it is.
+
+    Whatever is open is somebody else's to such a run: it is protected under any policy.
+    """
+    with ExitStack() as stack:
+        try:
+            state = stack.enter_context(kept(plan))
+        except (StateDamagedError, StateFailedError) as error:
+            if plan.wiring.broker != BrokerName.IB or plan.wiring.lockstep:
+                raise
+            settings = without_model(plan.settings)
+            settings = settings.model_copy(update={"ib": settings.ib.model_copy(update={"foreign": "refuse"})})
+            plan = replace(plan, settings=settings, protects=str(error), lost=error)
+            memory = MEMORY if MEMORY.is_dir() else None
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="nq-trader-", dir=memory)))
+            state = StateDb(folder, plan.identity)
+            stack.callback(state.close)
+        yield plan, state
 
 
 def protecting(plan: RunPlan, kept: State, error: TraderError) -> RunPlan:

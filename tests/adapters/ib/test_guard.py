@@ -1,5 +1,6 @@
 """No position without a stop, whatever becomes of orders: laid, closed, tidied up, told."""
 
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -252,3 +253,17 @@ async def test_an_order_that_had_ended_and_works_again_is_asked_about_and_ended(
         bench.gateway.exchange.book._alive.append(target)
         bench.gateway.exchange._notices.on_order(target)
         await bench.until(lambda: not target.is_working)
+
+
+async def test_an_entry_that_the_disk_holds_up_does_not_leave_late(tmp_path: Path) -> None:
+    """It was judged by the price of then; stops and closes leave without the disk after a while."""
+    async with trading(tmp_path) as bench:
+        disk, room = threading.Event(), bench.broker._room
+        bench.writer.soon(lambda _: disk.wait())
+        bench.broker.submit(a_bracket())
+        late_s = room.due_s
+        await bench.until(lambda: room.now_s > late_s)
+        disk.set()
+        await bench.until(lambda: bench.watcher.unfilled)
+        assert bench.watcher.unfilled == [(REF, Unfilled.REJECTED)]
+        assert bench.gateway.exchange.book.everything == []

@@ -48,7 +48,8 @@ class Actor:
             self._deny(bracket.order_ref, why)
             return
         desk = self._room.begin(bracket)
-        self._put(Step(desk, desk.decision, bracket), lambda: self._send_bracket(desk, bracket))
+        until_s = self._room.due_s  # judged by the price of now: it does not wait for a disk for ever
+        self._put(Step(desk, desk.decision, bracket), lambda: self._send_bracket(desk, bracket, until_s))
 
     def amend(self, desk: Desk, stop_ticks: int, target_ticks: int, cause: AmendCause) -> None:
         """Move the stop and the target that rest."""
@@ -191,12 +192,14 @@ class Actor:
             )
         )
 
-    def _send_bracket(self, desk: Desk, bracket: Bracket) -> int:
+    def _send_bracket(self, desk: Desk, bracket: Bracket, until_s: float) -> int:
         room = self._room
         if desk.entry_unwanted:
             self._reject(desk, "taken back before it left", Unfilled.CANCELLED)
             return 0
         why = self._late_no()
+        if why is None and room.now_s > until_s:
+            why = "it has waited for too long"
         if why is not None:
             self._reject(desk, why)
             return 0
