@@ -49,10 +49,12 @@ def run(folder: Path, files: FileOptions, away: UnreachableError, *, as_json: bo
         out.flush()
 
     say(f"{away}")
-    KillFile(folder).write(KillNote(by="trader flatten", pid=os.getpid(), ts_ns=time.time_ns()))
+    kill = KillFile(folder)
+    kill.write(KillNote(by="trader flatten", pid=os.getpid(), ts_ns=time.time_ns()))
     say(f"{folder / 'KILL'} is written: this command owns the account now, a daemon that wakes up sends nothing")
     try:
-        is_flat = asyncio.run(_close(settings, say))
+        with kill.alone():
+            is_flat = asyncio.run(_close(settings, say))
     except UnreachableError as error:
         msg = (
             f"{error}; what is open at the broker is not known, stops there stay as they are. {_STAYS}. See that the "

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trader.adapters.state.kill_file import KILL_FILE, KillFile, KillNote
-from trader.errors import StateFailedError
+from trader.errors import AccessError, StateFailedError
 
 NOTE = KillNote(by="flatten", pid=77, ts_ns=1_678_831_200_000_000_000)
 
@@ -26,6 +26,19 @@ def test_kill_file_says_who_and_when_until_it_is_removed(kill: KillFile) -> None
     assert kill.path.stat().st_mode & 0o777 == 0o600
     assert kill.remove()
     assert (kill.exists, kill.remove()) == (False, False)
+
+
+def test_account_is_closed_by_one_at_a_time(kill: KillFile) -> None:
+    """The next may begin when the first has ended; a file that is no file stops nobody."""
+    kill.write(NOTE)
+    with kill.alone(), pytest.raises(AccessError, match="another `trader flatten`"), kill.alone():
+        pass
+    with kill.alone():
+        pass
+    kill.path.unlink()
+    kill.path.symlink_to("nowhere")
+    with kill.alone(), kill.alone():
+        pass
 
 
 def test_kill_file_tells_a_person_who_has_the_account_and_how_it_ends(kill: KillFile) -> None:

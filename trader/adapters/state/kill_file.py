@@ -2,12 +2,15 @@
 
 import os
 import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from trader.adapters.state.private import FILE_MODE, make_private_folder, sync_folder
-from trader.errors import StateFailedError
+from trader.errors import AccessError, StateFailedError
 
 KILL_FILE = "KILL"
 _MAX_BYTES = 4_096
@@ -88,6 +91,35 @@ class KillFile:
             return  # its name is what counts, and that is there
         finally:
             os.close(descriptor)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Close the account by one process at a time: two would turn a position round. AccessError where one is at it.
+
+        A file that cannot be opened keeps nobody from closing.
+        """
+        descriptor = None
+        with suppress(OSError):
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        if descriptor is None:
+            yield
+            return
+        try:
+            self._lock(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        if sys.platform == "win32":
+            return
+        import fcntl  # noqa: PLC0415 -- not on every platform
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            msg = f"{self.path}: another `trader flatten` is closing this account: let it come to its end"
+            raise AccessError(msg) from None
 
     def remove(self) -> bool:
         """Give the account back, after a reconciliation; whether there was a file. StateFailedError if it stays."""
