@@ -1,5 +1,6 @@
 """What is kept from run to run, and what becomes of a file that is not to be trusted."""
 
+import resource
 import threading
 from pathlib import Path
 
@@ -117,9 +118,13 @@ def test_folder_that_cannot_be_written_is_said_and_no_error(tmp_path: Path) -> N
 def test_write_that_does_not_fit_leaves_the_file_whole(kept: LearnedFile) -> None:
     """The disk is full: what was there before is there still."""
     kept.write(LEARNED)
-    kept.path.with_name(f"{kept.path.name}.part").symlink_to("/dev/full")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with structlog.testing.capture_logs() as said:
-        kept.write(Learned(calibration=None, weights=None, members=None))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+        try:
+            kept.write(Learned(calibration=None, weights=None, members=None))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [line["event"] for line in said] == ["learned_state_not_kept"]
     assert kept.read() == LEARNED
 
