@@ -14,6 +14,7 @@ BROKER_SUBMITS = {
 OTHER_SUBMITS = {
     ("scripts/kill_checks.py", "Again.play", "self._broker.submit"),  # a simulation, beside what is judged
     ("scripts/kill_checks.py", "Again.on_fill", "self._broker.submit"),
+    ("scripts/fault_scenario.py", "Scenario._repeat_entries", "broker.submit"),  # plants a duplicate, to see it refused
     ("trader/engine.py", "Engine._review", "parts.router.submit"),  # an approval, to the router
     ("trader/advisor/caller.py", "Caller.run", "self._thread.submit"),
     ("trader/advisor/caller.py", "Caller._start", "self._thread.submit"),
@@ -23,7 +24,7 @@ OTHER_SUBMITS = {
 
 WIRE_VERBS = {"placeOrder", "cancelOrder", "reqGlobalCancel", "exerciseOptions"}
 WIRE_WRITERS = {
-    "trader/adapters/ib/order_wire.py": {"placeOrder", "cancelOrder"},
+    "trader/adapters/ib/order_wire.py": {"placeOrder", "cancelOrder", "reqGlobalCancel"},
     "trader/adapters/ib/flatten_tool.py": {"placeOrder", "cancelOrder", "reqGlobalCancel"},
 }
 """Who speaks to the wire: the broker's own hand, and the tool that flattens where no daemon does."""
