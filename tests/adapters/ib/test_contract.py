@@ -118,6 +118,14 @@ async def test_two_contracts_of_one_month_are_ambiguous() -> None:
             await pinned_at(gateway, FRONT_NS)
 
 
+async def test_one_contract_that_is_told_twice_is_one() -> None:
+    """A frame that came twice."""
+    ours = month(NQ, "NQH20")
+    async with running(front_bars()) as gateway:
+        answered_with(gateway, ours, ours)
+        assert (await pinned_at(gateway, FRONT_NS)).con_id == ours.con_id
+
+
 async def test_other_months_and_other_classes_in_the_answer_are_not_taken() -> None:
     """A broker may answer with more than was asked for."""
     ours = month(NQ, "NQH20")

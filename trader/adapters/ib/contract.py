@@ -88,7 +88,8 @@ async def resolve_month(link: DataLink, library: Library, market: Instrument, sy
         if not found:  # what it does not know it refuses; an end without a beginning is no answer
             msg = f"the broker has told nothing of {symbol}"
             raise LinkError(msg)
-    ours = [each for each in found if _is_month(each, market, f"{year:04d}{month:02d}")]
+    told = {each.contract.conId: each for each in found}  # a frame may come twice
+    ours = [each for each in told.values() if _is_month(each, market, f"{year:04d}{month:02d}")]
     if not ours:
         msg = (
             f"the broker knows no {symbol} at {exchange_of(market)}: see that the account may trade US futures, and "
