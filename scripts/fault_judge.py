@@ -257,6 +257,8 @@ def _wrong_sides(found: Evidence) -> Iterator[str]:
         at_s, ref = wrong.entry.at_s, wrong.entry.order_ref
         if not _is_excused(found, wrong):
             yield f"wrong side: {ref} at {at_s:.1f} s"
+        if _is_theirs(found, wrong):
+            continue
         end_s = _ended_s(found, wrong)
         lasted_s = _linked_s(found, at_s, end_s)
         if lasted_s > _limit_s(found, at_s, end_s, UNPROTECTED_MAX_S):
@@ -271,6 +273,17 @@ def _is_excused(found: Evidence, wrong: Wrong) -> bool:
     before = (each.at_s for each in reversed(found.entries[: wrong.place]) if is_of_others(each))
     changed_s = next(before, None)
     return changed_s is not None and _could_not_know(found, changed_s, at_s)
+
+
+def _is_theirs(found: Evidence, wrong: Wrong) -> bool:
+    """Ours closed our own position in the very moment in which somebody else traded: which came first nobody can tell,
+    and what is left is what they have traded.
+    """
+    entries = found.entries[: wrong.place + 1]
+    moment = [each for each in entries if abs(each.at_s - wrong.entry.at_s) < MOMENT_S]
+    ours = ours_only(entries)
+    own_qty = next((each.position for each in reversed(ours) if each.event in {Event.EXECUTED, Event.SETTLED}), 0)
+    return any(map(is_of_others, moment)) and not own_qty
 
 
 def _ended_s(found: Evidence, wrong: Wrong) -> float:
