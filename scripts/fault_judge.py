@@ -28,6 +28,9 @@ DOUBT_SETTLES_S = 0.5
 """An entry that left in the same moment in which a doubt began is not one in doubt."""
 MOMENT_S = 1e-6
 DEAFENING = frozenset({Verb.DROP, Verb.DELAY, Verb.REORDER, Verb.TRUNCATE, Verb.ERROR_ON})
+UNHEARD = frozenset({Verb.LOSE, Verb.SWALLOW})
+UNHEARD_S = 4.0
+"""An order that nobody answers is waited for until the acknowledgement is overdue, then asked about."""
 AROUND_CANCELS = frozenset({Verb.FILL_BEFORE_CANCEL, Verb.FILL_AFTER_CANCEL})
 
 
@@ -235,7 +238,8 @@ def _linked_s(found: Evidence, start_s: float, end_s: float) -> float:
 def _limit_s(found: Evidence, start_s: float, end_s: float, limit_s: float) -> float:
     """More where something was not heard as it was said."""
     is_deaf = any(each.verb in DEAFENING and start_s - DEAF_S <= each.at_s <= end_s for each in found.faults)
-    return DEAF_MAX_S if is_deaf else limit_s
+    is_unheard = any(each.verb in UNHEARD and start_s <= each.at_s <= end_s for each in found.faults)
+    return DEAF_MAX_S if is_deaf else limit_s + is_unheard * UNHEARD_S
 
 
 def _could_not_know(found: Evidence, changed_s: float, now_s: float) -> bool:
@@ -287,9 +291,12 @@ def _is_theirs(found: Evidence, wrong: Wrong) -> bool:
 
 
 def _ended_s(found: Evidence, wrong: Wrong) -> float:
-    """When what it opened was gone, or somebody else had changed it."""
+    """When what it opened was gone, at work to go at the market, or somebody else had changed it."""
     left = wrong.qty
     for entry in found.entries[wrong.place + 1 :]:
+        is_closing = entry.event is Event.PLACED and entry.kind == "MKT" and entry.side != wrong.entry.side
+        if is_closing and entry.order_ref and entry.remaining >= left:
+            return entry.at_s
         if entry.event is Event.EXECUTED and entry.order_ref and entry.side != wrong.entry.side:
             left -= entry.qty
         if left <= 0 or is_of_others(entry):
