@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 from fault_draws import Plan
-from fault_scenario import BAR_S, MINUTE_S, PATIENCE_S, REST_S, SPEED, Scenario, a_folder, now_s, run_plan
+from fault_scenario import BAR_S, MINUTE_S, PATIENCE_S, REST_S, SPEED, Scenario, a_folder, run_plan
+from fault_story import now_s
 from msgspec import Struct
 from refusing_disk import Disk, Kind, Trouble
 

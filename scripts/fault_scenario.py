@@ -10,15 +10,15 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import structlog
 from fault_draws import SETTLING_BARS, Plan
-from fault_judge import Evidence, Fired, Pause, Span, judge, ours_only, sent_unasked
+from fault_judge import Evidence, Pause, judge, ours_only, sent_unasked
+from fault_story import FiredCounter, Told, now_s, told_of
 from msgspec import Struct
 
 from trader.adapters.columns import BarColumns, concatenate
@@ -30,7 +30,6 @@ from trader.commands.run import serve
 from trader.commands.run_gear import Assembled, put_together
 from trader.commands.run_ib import Outside
 from trader.commands.run_plan import RunPlan, Wiring, plan_run
-from trader.domain.alerts import AlertKind
 from trader.domain.instruments import instrument
 from trader.domain.orders import Bracket, Order
 from trader.domain.sessions import Calendar
@@ -42,7 +41,6 @@ from trader.gateway.faults import Verb
 from trader.gateway.fills import Costs
 from trader.gateway.gateway import Gateway, GatewayTerms
 from trader.gateway.layouts import Request
-from trader.gateway.ledger import Entry, Event
 from trader.gateway.mischief import OrderMischief, play_faults
 from trader.gateway.session import Session
 from trader.gateway.virtual_time import VirtualLoop
@@ -74,87 +72,6 @@ class Outcome(Struct, frozen=True, kw_only=True):
     executions: int
     unprotected_s: float
     lines: list[str]
-
-
-class FiredCounter(Counter[Verb]):
-    """How often each verb has happened, and when."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.log: list[Fired] = []
-
-    def __setitem__(self, verb: Verb, count: int) -> None:
-        self.log.append(Fired(now_s(), verb))
-        super().__setitem__(verb, count)
-
-
-class Told:
-    """The daemon's words in their order, with virtual time: its log, its alerts, its doubts."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[float, str]] = []
-        self.up: list[Span] = []
-        self.doubts: list[Span] = []
-        self._up_s: float | None = None
-        self._doubt_s: float | None = 0.0
-
-    def alert(self, kind: AlertKind, *, why: str, effect: str) -> None:
-        """Alerts'."""
-        self.note(f"ALERT {kind.value}: {why}; {effect}")
-
-    def note(self, text: str) -> None:
-        """Something happened now."""
-        self.lines.append((now_s(), text))
-
-    def logged(self, logger: object, method: str, event: MutableMapping[str, Any]) -> str:
-        """structlog's processor: keep the line, write nothing."""
-        del logger
-        if event.get("event") == "link_state":
-            self._link(is_up=event.get("state") == "up")
-        details = ", ".join(f"{name}={value}" for name, value in event.items() if name != "event")
-        self.note(f"{method} {event.get('event')}: {details}")
-        raise structlog.DropEvent
-
-    def doubt(self, why: str | None) -> None:
-        """The watcher was told so."""
-        self.note(f"doubt: {why}")
-        if why is None and self._doubt_s is not None:
-            self.doubts.append(Span(start_s=self._doubt_s, end_s=now_s()))
-            self._doubt_s = None
-        elif why is not None and self._doubt_s is None:
-            self._doubt_s = now_s()
-
-    def unheard(self) -> None:
-        """The gateway hears and says nothing any more, whatever the daemon believes."""
-        self._link(is_up=False)
-
-    def paused(self, begun_s: float) -> None:
-        """It stood still from then to now: whatever it believed, it heard nothing."""
-        self.note(f"PAUSE of {now_s() - begun_s:.1f} s")
-        if self._up_s is not None:
-            self.up.append(Span(start_s=self._up_s, end_s=begun_s))
-            self._up_s = now_s()
-
-    def end(self) -> None:
-        """Nothing more."""
-        self._link(is_up=False)
-        if self._doubt_s is not None:
-            self.doubts.append(Span(start_s=self._doubt_s, end_s=now_s()))
-
-    def _link(self, *, is_up: bool) -> None:
-        if is_up and self._up_s is None:
-            self._up_s = now_s()
-        elif not is_up and self._up_s is not None:
-            self.up.append(Span(start_s=self._up_s, end_s=now_s()))
-            self._up_s = None
-
-
-def now_s() -> float:
-    """The loop's virtual clock; 0 outside it."""
-    try:
-        return asyncio.get_running_loop().time()
-    except RuntimeError:
-        return 0.0
 
 
 @cache
@@ -421,18 +338,6 @@ class Scenario:
         again.run.engine.discard()
         again.close()
         return again.run.engine.parts.book.position_qty
-
-
-def told_of(entry: Entry) -> str:
-    """A line of the ledger for a person."""
-    if entry.event is Event.LINK:
-        return f"EXCHANGE link {'up' if entry.is_up else 'down'}"
-    side = "BUY" if entry.side > 0 else "SELL"
-    return (
-        f"EXCHANGE {entry.event.value} {entry.order_ref or '(human)'} {entry.kind} {side} left {entry.remaining}"
-        f" qty {entry.qty} at {entry.price_ticks or entry.stop_ticks} position {entry.position:+d}"
-        f" id {entry.order_id} perm {entry.perm_id % 1000} {entry.status}"
-    )
 
 
 @contextmanager

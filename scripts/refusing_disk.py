@@ -126,4 +126,4 @@ def limit_files(most_bytes: int | None) -> None:
 def _until(is_true: Callable[[], bool]) -> None:
     """Wait for a thread."""
     while not is_true():
-        time.sleep(0.0002)
+        time.sleep(0.0002)  # the store's own thread: it sets no event that could be waited for here
