@@ -111,14 +111,7 @@ def test_without_windows_entries_are_always_free() -> None:
 )
 def test_windows_keep_to_the_wall_clock_when_clocks_change(window: OutageWindow, first: int, last: int) -> None:
     """Half past one inside, whichever it is."""
-    terms = NightTerms(
-        windows=(window,),
-        no_entries_before_s=0.0,
-        outlast_s=1.0,
-        down_alert_s=1.0,
-        down_alert_open_s=1.0,
-        settled_s=0.0,
-    )
+    terms = replace(TERMS, windows=(window,))
     span = Nights(terms).window(first + 30 * MINUTE_NS)
     assert span is not None
     assert (span.start_ns, span.end_ns) == (first, last)
@@ -127,14 +120,7 @@ def test_windows_keep_to_the_wall_clock_when_clocks_change(window: OutageWindow,
 def test_a_window_that_the_clocks_jump_over_is_as_long_as_any_reading_of_it() -> None:
     """02:15 to 02:45 does not exist on 2020-03-08."""
     window = OutageWindow(name="gap", zone=NEW_YORK, start="02:15", end="02:45", days=EVERY_DAY)
-    terms = NightTerms(
-        windows=(window,),
-        no_entries_before_s=0.0,
-        outlast_s=1.0,
-        down_alert_s=1.0,
-        down_alert_open_s=1.0,
-        settled_s=0.0,
-    )
+    terms = replace(TERMS, windows=(window,))
     span = Nights(terms).next_window(at("2020-03-08 00:00"))
     assert span is not None
     assert span.start_ns <= at("2020-03-08 03:00") <= span.end_ns
